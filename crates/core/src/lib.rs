@@ -1,0 +1,1 @@
+//! The vocabulary of tdrm: traits, trajectories, checked numbers, seeds, events, errors.

@@ -1,0 +1,1 @@
+//! dfdx back end of tdrm: a compact decoder language model and actor-critics.

@@ -1,0 +1,1 @@
+//! Environments: tabular MDPs with exact dynamic programming, classic tasks, reasoning tasks as text.

@@ -1,0 +1,1 @@
+//! Compositions: configs, drivers and published methods.

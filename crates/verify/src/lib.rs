@@ -1,0 +1,1 @@
+//! Verifiers of answers: exact arithmetic, canonical forms, bounded work.
