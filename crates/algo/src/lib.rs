@@ -1,1 +1,8 @@
 //! Pure mathematics on slices: value targets, advantages, objectives, preferences, search, metrics.
+
+pub mod advantage;
+pub mod metrics;
+pub mod objective;
+pub mod preference;
+pub mod search;
+pub mod value;

@@ -46,8 +46,8 @@ pub struct Transition<F> {
 /// values    [T+1]   v(s_t); the last is the bootstrap value
 /// ```
 ///
-/// Two optional columns serve off-policy targets: `log_ratios` [T] (log π − log μ of the action at t; on-policy
-/// where absent) and `q_values` [T] (Q(s_t, a_t)). Shapes are checked here; every formula after it is total.
+/// Two optional columns serve off-policy targets: `log_ratios` `[T]` (log π − log μ of the action at t; on-policy
+/// where absent) and `q_values` `[T]` (Q(s_t, a_t)). Shapes are checked here; every formula after it is total.
 ///
 /// ```
 /// use tdrm_core::Steps;
@@ -110,6 +110,7 @@ impl<'a, F: Real> Steps<'a, F> {
     }
 
     /// Transitions in time order.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Transition<F>> + ExactSizeIterator + use<'a, F> {
         let now = self.values.iter();
         let next = self.values[1..].iter();

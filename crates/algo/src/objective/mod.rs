@@ -1,0 +1,1 @@
+//! Policy objectives as scalar functions with exact derivatives.

@@ -1,0 +1,1 @@
+//! Preference losses and reward fitting, each with its derivative.

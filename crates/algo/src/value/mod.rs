@@ -1,0 +1,1 @@
+//! Value targets and off-policy corrections.
