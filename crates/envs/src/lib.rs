@@ -1,1 +1,3 @@
 //! Environments: tabular MDPs with exact dynamic programming, classic tasks, reasoning tasks as text.
+
+pub mod reasoning;
