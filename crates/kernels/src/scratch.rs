@@ -1,0 +1,27 @@
+//! Scratch memory of a thread, kept between calls.
+
+use std::cell::RefCell;
+
+thread_local! {
+    /// Buffers that are not lent at the moment; nested loans take one each.
+    static BUFFERS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends `len` floats of unspecified content to `work`.
+pub(crate) fn with<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    let mut buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    let result = work(&mut buffer[..len]);
+    BUFFERS.with_borrow_mut(|buffers| buffers.push(buffer));
+    result
+}
+
+/// Cuts the first `len` elements off `rest`.
+#[expect(clippy::mut_mut, reason = "the rest of a slice replaces the slice")]
+pub(crate) fn carve<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let (head, tail) = std::mem::take(rest).split_at_mut(len);
+    *rest = tail;
+    head
+}
