@@ -1,0 +1,199 @@
+//! Extraction: which part of a response is its answer.
+//!
+//! In order: the last `\boxed{…}` (neighbouring boxes belong together), `<answer>` tags, `####`, a sentence that
+//! announces the answer ("the answer is …", "Final Answer:", `A:`), a response that is nothing but an expression,
+//! and at last the last formula or number of the text.
+
+mod anchor;
+mod boxed;
+mod trailing;
+
+use std::borrow::Cow;
+
+/// An answer cut out of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extracted<'a> {
+    /// The answer as it was written, without the marks around it.
+    pub text: Cow<'a, str>,
+    /// How it was found.
+    pub how: How,
+}
+
+/// The mark that gave an answer away, strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum How {
+    /// `\boxed{…}` or `\fbox{…}`.
+    Boxed,
+    /// `<answer>…</answer>`.
+    Tagged,
+    /// `#### …`.
+    Hashes,
+    /// "the answer is …", "Final Answer: …", `A: …`.
+    Announced,
+    /// The text is an expression and nothing else.
+    Whole,
+    /// The last formula or number.
+    Trailing,
+}
+
+/// Cuts the answer out of a response; `None` if it holds none.
+///
+/// ```
+/// use tdrm_verify::{How, extract};
+/// let found = extract(r"Hence $x = \boxed{\frac{1}{2}}$.").unwrap();
+/// assert_eq!((found.text.as_ref(), found.how), (r"\frac{1}{2}", How::Boxed));
+/// assert_eq!(extract("So there are 12 of them.").unwrap().text, "12");
+/// assert!(extract("I do not know").is_none());
+/// ```
+#[must_use]
+pub fn extract(response: &str) -> Option<Extracted<'_>> {
+    let text = visible(response);
+    marked(text).or_else(|| whole(text)).or_else(|| found(trailing::last(text)?, How::Trailing))
+}
+
+/// Cuts the expected answer out of a reference: a bare answer stays as it is, a worked solution is read like a
+/// response.
+pub(crate) fn reference(gold: &str) -> Option<Extracted<'_>> {
+    let text = visible(gold);
+    if gold.len() < 400 && !boxed::present(text) && (!announces(text) || is_plain(text)) {
+        return found(Cow::Borrowed(text.trim()), How::Whole).filter(|e| !e.text.is_empty());
+    }
+    extract(gold)
+}
+
+fn announces(text: &str) -> bool {
+    text.contains("####") || text.contains("<answer>") || anchor::announced(text).is_some()
+}
+
+fn marked(text: &str) -> Option<Extracted<'_>> {
+    if let Some(inner) = boxed::last_group(text) {
+        return found(inner, How::Boxed);
+    }
+    if let Some(inner) = tagged(text) {
+        return found(Cow::Borrowed(inner), How::Tagged);
+    }
+    if let Some(inner) = hashes(text) {
+        return found(Cow::Borrowed(inner), How::Hashes);
+    }
+    found(anchor::announced(text)?, How::Announced)
+}
+
+fn found(text: Cow<'_, str>, how: How) -> Option<Extracted<'_>> {
+    Some(Extracted { text, how })
+}
+
+fn whole(text: &str) -> Option<Extracted<'_>> {
+    let text = text.trim();
+    (!text.is_empty() && text.len() <= 400 && is_plain(text))
+        .then_some(Extracted { text: Cow::Borrowed(text), how: How::Whole })
+}
+
+/// The part of a response that its reader is meant to see: after the thoughts, before the next turn.
+fn visible(response: &str) -> &str {
+    let mut text = response;
+    if let Some(at) = text.rfind("</think>") {
+        let after = &text[at + "</think>".len()..];
+        if !after.trim().is_empty() {
+            text = after;
+        }
+    }
+    for mark in ["<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|im_start|>user"] {
+        if text.ends_with('>') || mark.ends_with('r') {
+            if let Some(at) = text.rfind(mark)
+                && at > 0
+            {
+                text = &text[..at];
+            }
+        }
+    }
+    text
+}
+
+fn tagged(text: &str) -> Option<&str> {
+    let start = text.rfind("<answer>")? + "<answer>".len();
+    let inner = &text[start..];
+    let inner = inner.find("</answer>").map_or(inner, |end| &inner[..end]).trim();
+    (!inner.is_empty()).then_some(inner)
+}
+
+fn hashes(text: &str) -> Option<&str> {
+    let inner = &text[text.rfind("####")? + 4..];
+    let inner = inner.trim_start_matches([' ', '\t', '*', ':']).lines().next().unwrap_or("").trim();
+    (!inner.is_empty()).then_some(inner)
+}
+
+/// True if the text reads as an expression or a short answer in words, not as prose.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let mut words = 0;
+    let mut digits = false;
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        let b = bytes[i];
+        if b == b'\\' {
+            i = skip_command(bytes, i);
+        } else if b.is_ascii_alphabetic() {
+            let start = i;
+            while i < bytes.len() && (bytes[i].is_ascii_alphabetic() || bytes[i] == b'\'') {
+                i += 1;
+            }
+            let word = &text[start..i];
+            words += usize::from(word.len() >= 2 && !crate::words::is_mathematical(word));
+        } else {
+            digits |= b.is_ascii_digit();
+            i += 1;
+        }
+    }
+    words == 0 || (words <= 2 && !digits && !text.contains('$'))
+}
+
+/// Index after a command and, for `\text{…}` and its kin, after its argument.
+fn skip_command(bytes: &[u8], at: usize) -> usize {
+    let mut i = at + 1;
+    while i < bytes.len() && bytes[i].is_ascii_alphabetic() {
+        i += 1;
+    }
+    if i == at + 1 {
+        return (at + 2).min(bytes.len());
+    }
+    let name = &bytes[at + 1..i];
+    let wraps = name.starts_with(b"text") || matches!(name, b"mathrm" | b"mbox" | b"operatorname" | b"begin" | b"end");
+    if wraps && bytes.get(i) == Some(&b'{') {
+        while i < bytes.len() && bytes[i] != b'}' {
+            i += 1;
+        }
+    }
+    i.min(bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn cut(text: &str) -> String {
+        extract(text).unwrap().text.into_owned()
+    }
+
+    #[test]
+    fn thoughts_do_not_answer() {
+        assert_eq!(cut("<think>maybe \\boxed{1}</think> It is \\boxed{2}."), "2");
+        assert_eq!(cut("<think>maybe</think>\\boxed{3}"), "3");
+    }
+
+    #[test]
+    fn every_mark_is_known() {
+        assert_eq!(cut("so <answer> 7 </answer>"), "7");
+        assert_eq!(cut("2 + 2 = 4\n#### 4"), "4");
+        assert_eq!(cut("work work 3\nA: 18"), "18");
+        assert_eq!(cut("The final answer is $28 \\%$. I hope it is correct."), "28 \\%");
+        assert_eq!(cut("Final Answer: The volume of $ABCD$ is 120. I hope it is correct."), "120");
+    }
+
+    #[test]
+    fn an_expression_alone_is_taken_whole() {
+        assert_eq!(cut("x+1"), "x+1");
+        assert_eq!(extract("x+1").unwrap().how, How::Whole);
+    }
+}
