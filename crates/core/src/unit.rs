@@ -99,6 +99,11 @@ impl Lambda {
     pub const ONE: Self = Self(1.0);
 }
 
+impl NonNegative {
+    /// Zero: the term is switched off.
+    pub const ZERO: Self = Self(0.0);
+}
+
 impl Temperature {
     /// The temperature at which a policy is itself.
     pub const ONE: Self = Self(1.0);
