@@ -45,6 +45,7 @@ const TABLE: &[Row] = &[
     row(
         "tdrm-recipes",
         &[
+            "plotters",
             "rayon",
             "safetensors",
             "serde_json",

@@ -26,7 +26,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage { name: "goldens", about: "golden files say who made them", run: |r| pass(&goldens::check(r)?) },
     Stage { name: "book", about: "pages, links and code blocks of docs/", run: book_and_build },
     Stage { name: "typos", about: "spelling, where typos is installed", run: tools::typos },
-    Stage { name: "deny", about: "licences and advisories, where cargo-deny is installed", run: tools::deny },
+    Stage { name: "deny", about: "licences and sources, where cargo-deny is installed", run: tools::deny },
     Stage { name: "clippy", about: "no lint fires", run: tools::clippy },
     Stage { name: "docs", about: "the API documentation has no warning", run: tools::docs },
     Stage { name: "test", about: "all tests pass, doctests included", run: tools::test },

@@ -1,0 +1,15 @@
+//! The Rust blocks of the book and of the README, as doctests.
+//!
+//! `cargo xtask book` sees to it that every page with Rust blocks is here.
+
+macro_rules! pages {
+    ($($name:ident = $page:literal),* $(,)?) => {$(
+        #[doc = include_str!(concat!("../../../docs/src/", $page))]
+        mod $name {}
+    )*};
+}
+
+pages! {
+    introduction = "introduction.md",
+    first_steps = "first_steps.md",
+}
