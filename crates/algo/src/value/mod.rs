@@ -1,1 +1,35 @@
 //! Value targets and off-policy corrections.
+//!
+//! | target | trace |
+//! |---|---|
+//! | [`Td0`], [`NStep`], [`TdLambda`], [`MonteCarlo`], [`Gae`] | on-policy |
+//! | [`VTrace`], [`LeakyVTrace`], [`ImportanceSampling`] | state values, off-policy |
+//! | [`Retrace`], [`TreeBackup`], [`Watkins`], [`QLambda`], [`OffPolicy`] | action values, off-policy |
+//! | [`Upgo`], [`Soft`], [`tdrm::Tdrm`] | upgoing, regularised, clamped |
+//!
+//! All are one backward pass over [`tdrm_core::Steps`] and allocate nothing but their output. [`Target`] is the
+//! config of all of them. [`tdrm`] has the targets of reasoning trajectories, [`soft_target_bce`] the loss that
+//! fits them, [`Redistribution`] the return decompositions.
+
+mod bce;
+mod gae;
+mod n_step;
+mod off_policy;
+mod redistribute;
+mod soft;
+mod target;
+mod td;
+pub mod tdrm;
+mod trace;
+mod vtrace;
+
+pub use bce::{BceAt, soft_target_bce, soft_target_bce_epsilon};
+pub use gae::Gae;
+pub use n_step::NStep;
+pub use off_policy::{OffPolicy, QLambda, Retrace, TreeBackup, Upgo, Watkins};
+pub use redistribute::Redistribution;
+pub use soft::Soft;
+pub use target::Target;
+pub use td::{MonteCarlo, Td0, TdLambda};
+pub use trace::Trace;
+pub use vtrace::{ImportanceSampling, LeakyVTrace, VTrace};
