@@ -170,6 +170,7 @@ pub trait SearchStrategy<S: SearchSpace + ?Sized> {
 }
 
 const _: fn(&mut dyn SearchSpace<Node = String>) = |_| {};
+const _: fn(&mut dyn Answers<Node = String>) = |_| {};
 const _: fn(&dyn SearchStrategy<dyn SearchSpace<Node = String>>) = |_| {};
 
 /// A search failed.
@@ -237,6 +238,12 @@ macro_rules! forward_space {
                 max_depth: usize,
             ) -> Result<Vec<Vec<Completed<S::Node>>>, SearchError> {
                 (**self).complete(requests, max_depth)
+            }
+        }
+
+        impl<S: Answers + ?Sized> Answers for $pointer {
+            fn answer(&self, node: &S::Node) -> Option<String> {
+                (**self).answer(node)
             }
         }
     )*};

@@ -104,6 +104,13 @@ impl NonNegative {
     pub const ZERO: Self = Self(0.0);
 }
 
+impl Probability {
+    /// 0.
+    pub const NEVER: Self = Self(0.0);
+    /// 1.
+    pub const ALWAYS: Self = Self(1.0);
+}
+
 impl Temperature {
     /// The temperature at which a policy is itself.
     pub const ONE: Self = Self(1.0);
