@@ -29,6 +29,8 @@
 //! # Ok::<(), RewardError>(())
 //! ```
 
+/// The random number generators that the traits speak of.
+pub use rand;
 pub use tdrm_algo::{advantage, metrics, objective, preference, search, value};
 pub use tdrm_core::*;
 #[cfg(feature = "dfdx")]

@@ -4,6 +4,8 @@
 //! they are used: `tdrm::value::TdLambda`.
 
 #[doc(no_inline)]
+pub use rand::Rng;
+#[doc(no_inline)]
 pub use tdrm_core::{
     Answers, Behaviour, BoxReward, Budget, Channel, ChannelRewards, Coefficients, Decision, Discount, Draw,
     Environment, Event, Expand, Found, Given, Lambda, LogProb, NonNegative, Observer, Outputs, Policy, PolicyError,
