@@ -87,6 +87,45 @@ fn mean_excess<S: simd::Isa>(x: &[f32], inverse_temperature: f32, top: f32, z: f
     simd::sum(&lanes) / z
 }
 
+/// Draws a token from `softmax(x / τ)` by inverting its distribution function at `uniform` in [0, 1).
+///
+/// # Errors
+/// If there are no logits.
+pub fn draw(logits: &[f32], temperature: f32, uniform: f64) -> Result<u32, ShapeError> {
+    error::at_least("vocabulary", 1, logits.len())?;
+    Ok(crate::scratch::with(logits.len(), |weights| invert(logits, temperature.recip(), uniform, weights)))
+}
+
+dispatch! {
+    fn invert<S>(x: &[f32], inverse_temperature: f32, uniform: f64, weights: &mut [f32]) -> u32 {
+        let top = simd::max(x) * inverse_temperature;
+        for (w, x) in weights.iter_mut().zip(x) {
+            *w = simd::exp::<S>(S::madd(*x, inverse_temperature, -top));
+        }
+        let mut rest = uniform * weights.iter().map(|&w| f64::from(w)).sum::<f64>();
+        for (token, &w) in weights.iter().enumerate() {
+            rest -= f64::from(w);
+            if rest < 0.0 {
+                return token as u32;
+            }
+        }
+        // Only rounding leads here: the last token that has any weight.
+        weights.iter().rposition(|&w| w > 0.0).unwrap_or(0) as u32
+    }
+}
+
+/// The first token with the largest logit.
+#[must_use]
+pub fn greedy(logits: &[f32]) -> u32 {
+    let mut best = 0;
+    for (token, &x) in logits.iter().enumerate() {
+        if x > logits[best] {
+            best = token;
+        }
+    }
+    best as u32
+}
+
 dispatch! {
     fn rows<S>(logits: &[f32], targets: &[u32], vocabulary: usize, inverse_temperature: f32, scores: &mut [Score]) {
         for ((x, &target), score) in logits.chunks_exact(vocabulary).zip(targets).zip(scores) {
@@ -154,6 +193,15 @@ mod tests {
     fn a_target_outside_the_vocabulary_is_refused() {
         let wrong = forward(&[0.0; 4], &[0, 2], 1.0, &mut [Score::default(); 2]);
         assert_eq!(wrong, Err(ShapeError { what: "vocabulary", expected: 3, got: 2 }));
+    }
+
+    #[test]
+    fn the_distribution_function_is_inverted() {
+        // p = (1/4, 3/4): below 1/4 the first token, from there on the second.
+        let logits = [0.0, 3.0_f32.ln()];
+        let draws = [0.0, 0.2499, 0.2501, 0.9999].map(|u| draw(&logits, 1.0, u).unwrap());
+        assert_eq!(draws, [0, 0, 1, 1]);
+        assert_eq!(greedy(&[1.0, 4.0, 4.0]), 1);
     }
 
     #[test]
