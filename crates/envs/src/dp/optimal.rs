@@ -86,7 +86,9 @@ fn policy_iteration<M: TabularMdp + ?Sized>(
         if improved.is_empty() {
             break;
         }
-        improved.into_iter().for_each(|s| actions[s] = better[s]);
+        for s in improved {
+            actions[s] = better[s];
+        }
     }
     Ok(values)
 }

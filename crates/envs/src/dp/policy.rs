@@ -78,7 +78,11 @@ pub fn kl<M: TabularMdp + ?Sized>(
     reference.check(mdp)?;
     let visits = occupancy(mdp, gamma, policy)?;
     let divergence = |(p, q): (&[f64], &[f64])| -> f64 { p.iter().zip(q).map(|(&p, &q)| p_ln(p, p / q)).sum() };
-    Ok(visits.iter().zip(policy.rows().zip(reference.rows())).map(|(d, rows)| p_ln_weighted(*d, divergence(rows))).sum())
+    Ok(visits
+        .iter()
+        .zip(policy.rows().zip(reference.rows()))
+        .map(|(d, rows)| p_ln_weighted(*d, divergence(rows)))
+        .sum())
 }
 
 /// Σ_s d^π(s) H(π(·|s)) in nats; with γ = 1 the entropy of whole trajectories if the dynamics are deterministic.

@@ -37,9 +37,10 @@ impl StateActions {
         let mut policy = self.clone();
         for row in policy.data.chunks_mut(self.n_actions.max(1)) {
             let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            row.iter_mut().for_each(|x| *x = (*x - max).exp());
-            let total: f64 = row.iter().sum();
-            row.iter_mut().for_each(|x| *x /= total);
+            let total: f64 = row.iter().map(|x| (x - max).exp()).sum();
+            for x in row {
+                *x = (*x - max).exp() / total;
+            }
         }
         policy
     }
@@ -63,6 +64,7 @@ impl StateActions {
     }
 
     /// The numbers of each state, in order.
+    #[must_use]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
         self.data.chunks(self.n_actions.max(1))
     }

@@ -181,7 +181,9 @@ fn hit(hand: Hand, state: usize) -> Vec<Outcome> {
 
 fn ended(state: usize, listed: &[(f64, f64)]) -> Vec<Outcome> {
     let possible = listed.iter().filter(|(p, _)| *p > 0.0);
-    possible.map(|&(probability, reward)| Outcome { probability, next_state: state, reward, terminated: true }).collect()
+    possible
+        .map(|&(probability, reward)| Outcome { probability, next_state: state, reward, terminated: true })
+        .collect()
 }
 
 /// Two cards for the player, one for the dealer.

@@ -104,6 +104,9 @@ pub fn catalogue(name: &str, settings: Settings) -> Result<Table, CatalogueError
     build(name, settings).map(|(table, _)| table)
 }
 
+/// An outcome as Gymnasium lists it: probability, next state, reward, terminated.
+pub type Listed = (f64, usize, f64, bool);
+
 /// An environment with its optimal values, as `tdrm env dump` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Dump {
@@ -111,8 +114,8 @@ pub struct Dump {
     pub environment: String,
     /// The discount of the values.
     pub gamma: Discount,
-    /// `[S][A]`: lists of (probability, next state, reward, terminated).
-    pub transitions: Vec<Vec<Vec<(f64, usize, f64, bool)>>>,
+    /// `[S][A]`: lists of [`Listed`] outcomes.
+    pub transitions: Vec<Vec<Vec<Listed>>>,
     /// V*, `[S]`.
     pub v_star: Vec<f64>,
     /// Q*, `[S][A]`.
@@ -256,8 +259,7 @@ fn random_mdp(settings: &mut Settings) -> Result<Table, CatalogueError> {
 
 /// A full tree whose leaves pay a uniform number of the seed.
 fn tree(settings: &mut Settings) -> Result<Table, CatalogueError> {
-    let sequences =
-        Sequences::new(settings.take("branching", COUNT, 2)?, settings.take("depth", COUNT, 3)?, None)?;
+    let sequences = Sequences::new(settings.take("branching", COUNT, 2)?, settings.take("depth", COUNT, 3)?, None)?;
     let mut rng = Seed::root(settings.take("seed", COUNT, 0)?).rng();
     Ok(sequences.table(|_| rand::RngExt::random(&mut rng))?)
 }

@@ -29,9 +29,7 @@ impl FrozenLake {
     pub fn named(name: &str) -> Option<Self> {
         let rows: &[&str] = match name {
             "4x4" => &["SFFF", "FHFH", "FFFH", "HFFG"],
-            "8x8" => &[
-                "SFFFFFFF", "FFFFFFFF", "FFFHFFFF", "FFFFFHFF", "FFFHFFFF", "FHHFFFHF", "FHFFHFHF", "FFFHFFFG",
-            ],
+            "8x8" => &["SFFFFFFF", "FFFFFFFF", "FFFHFFFF", "FFFFFHFF", "FFFHFFFF", "FHHFFFHF", "FHFFHFHF", "FFFHFFFG"],
             _ => return None,
         };
         Some(Self { map: rows.iter().map(|&r| r.to_owned()).collect(), success: Probability::new(1.0 / 3.0).ok() })
@@ -69,7 +67,7 @@ fn outcome(grid: &Grid, state: usize, action: usize, probability: f64) -> Outcom
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
     use tdrm_core::{Discount, TabularMdp};
 
     use super::*;

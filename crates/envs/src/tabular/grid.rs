@@ -78,11 +78,12 @@ impl Grid {
 
     /// The uniform distribution over cells with this letter.
     pub(super) fn uniform_over(&self, letter: u8) -> Result<Vec<f64>, MapError> {
-        let count = self.cells.iter().filter(|&&c| c == letter).count();
-        if count == 0 {
-            return Err(MapError::NoStart);
+        let mut weights: Vec<f64> = self.cells.iter().map(|&c| if c == letter { 1.0 } else { 0.0 }).collect();
+        let total: f64 = weights.iter().sum();
+        for weight in &mut weights {
+            *weight /= total;
         }
-        Ok(self.cells.iter().map(|&c| if c == letter { 1.0 / count as f64 } else { 0.0 }).collect())
+        if total > 0.0 { Ok(weights) } else { Err(MapError::NoStart) }
     }
 }
 
@@ -100,10 +101,7 @@ mod tests {
 
     #[test]
     fn a_map_that_is_no_rectangle_is_named_by_its_row() {
-        assert_eq!(
-            Grid::new(&["ab", "a"], "ab").unwrap_err().to_string(),
-            "map row 1: expected 2 cells, got 1"
-        );
+        assert_eq!(Grid::new(&["ab", "a"], "ab").unwrap_err().to_string(), "map row 1: expected 2 cells, got 1");
         assert_eq!(Grid::new(&["ax"], "ab").unwrap_err().to_string(), "map row 0: expected cells of ab, got 'x'");
         assert_eq!(Grid::new::<&str>(&[], "ab"), Err(MapError::Empty));
     }

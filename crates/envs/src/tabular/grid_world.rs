@@ -88,7 +88,7 @@ pub fn sutton_barto_grid() -> Result<Table, TableError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
     use tdrm_core::Discount;
 
     use super::*;
@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_map_without_a_start_is_refused() {
-        let world = GridWorld { map: vec!["..".into()], step: 0.0, goal: 1.0, pit: 0.0, slip: Probability::new(0.0).unwrap() };
+        let world =
+            GridWorld { map: vec!["..".into()], step: 0.0, goal: 1.0, pit: 0.0, slip: Probability::new(0.0).unwrap() };
         assert_eq!(world.table().unwrap_err().to_string(), "expected at least one start cell S in the map, got none");
     }
 }

@@ -2,7 +2,7 @@
 
 use tdrm_core::{Outcome, Probability};
 
-use super::{Table, TableError, point, surely};
+use super::{Table, TableError, point};
 
 /// A chain of `n` states: action 1 goes forward, action 0 back to the start; leaving the end pays 1 and terminates.
 ///
@@ -49,7 +49,7 @@ pub fn random_walk(n: usize, left: f64, right: f64) -> Result<Table, TableError>
 pub fn bandit(arms: &[Probability]) -> Result<Table, TableError> {
     Table::from_fn(1, arms.len(), vec![1.0], |_, a| {
         let p: f64 = arms[a].get();
-        if p == 1.0 { surely(0, 1.0, true) } else { outcomes([(p, (0, 1.0, true)), (1.0 - p, (0, 0.0, true))]) }
+        outcomes([(p, (0, 1.0, true)), (1.0 - p, (0, 0.0, true))])
     })
 }
 

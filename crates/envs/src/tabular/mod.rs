@@ -25,7 +25,7 @@ mod taxi;
 mod windy;
 
 pub use blackjack::{Blackjack, BlackjackRules};
-pub use catalogue::{CatalogueError, Dump, NAMES, catalogue, dump};
+pub use catalogue::{CatalogueError, Dump, Listed, NAMES, catalogue, dump};
 pub use cliff_walking::CliffWalking;
 pub use frozen_lake::FrozenLake;
 pub use grid::MapError;

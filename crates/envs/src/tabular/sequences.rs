@@ -198,7 +198,7 @@ impl From<Sequences> for Unchecked {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
     use tdrm_core::Discount;
 
     use super::*;

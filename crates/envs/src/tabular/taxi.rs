@@ -38,6 +38,16 @@ pub enum TaxiVersion {
     V4,
 }
 
+impl TaxiVersion {
+    /// Probability of each side: (1 − rain) / 2. The older version writes 0.8, 0.1, 0.1, which this grouping hits.
+    fn side(self, rain: f64) -> f64 {
+        match self {
+            Self::V3 => (10.0 - 10.0 * rain) / 20.0,
+            Self::V4 => (1.0 - rain) / 2.0,
+        }
+    }
+}
+
 /// Column pairs (c, c + 1) of each row between which there is a wall, as bits: bit c is set for a free passage.
 const FREE_EAST: [u8; 5] = [0b1101, 0b1101, 0b1111, 0b1010, 0b1010];
 const STANDS: [(usize, usize); 4] = [(0, 0), (0, 4), (4, 0), (4, 3)];
@@ -84,7 +94,7 @@ impl Taxi {
             (_, None) => surely(at(moved(cell, action).unwrap_or(cell)), -1.0, false),
             (_, Some(rain)) => {
                 let rain: f64 = rain.get();
-                let side = (1.0 - rain) / 2.0;
+                let side = self.version.side(rain);
                 let listed = [rain, side, side].into_iter().zip(self.drift(cell, action));
                 let outcome = |(probability, cell)| Outcome {
                     probability,
@@ -203,7 +213,7 @@ impl Ride {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
     use tdrm_core::{Discount, TabularMdp};
 
     use super::*;
