@@ -3,12 +3,13 @@
 //! Runs without mdBook. The Rust blocks of a page are doctests of the facade: `crates/tdrm/src/book.rs` includes
 //! each page that has any.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::files;
+use crate::markdown::{fences, headings, includes, links};
 
 const SOURCE: &str = "docs/src";
 const SUMMARY: &str = "SUMMARY.md";
@@ -26,7 +27,8 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
     }
     let doctests = files::read(&root.join(DOCTESTS))?;
     let exists = |path: &str| root.join(SOURCE).join(path).exists();
-    Ok([in_summary(&pages), dead_links(&pages), dead_includes(&pages, exists), untested(&pages, &doctests)].concat())
+    let book = [in_summary(&pages), dead_links(&pages), dead_includes(&pages, exists), untested(&pages, &doctests)];
+    Ok([book.concat(), dead_paths(root)?].concat())
 }
 
 fn is_page(file: &str) -> bool {
@@ -46,6 +48,20 @@ fn in_summary(pages: &Pages) -> Vec<String> {
             n => Some(format!("{SOURCE}/{page} is {n} times in {SUMMARY}")),
         })
         .collect()
+}
+
+/// Relative links of the Markdown files at the root that lead to no file.
+fn dead_paths(root: &Path) -> Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    for file in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+        complaints.extend(dead_paths_of(file, &files::read(&root.join(file))?, |path| root.join(path).exists()));
+    }
+    Ok(complaints)
+}
+
+fn dead_paths_of(file: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let dead = links(text).into_iter().filter(|link| is_relative(link) && !exists(link));
+    dead.map(|link| format!("{file} links to {link}, which does not exist")).collect()
 }
 
 /// Relative links to pages, headings or files that do not exist, or that lie outside of the book.
@@ -128,54 +144,6 @@ fn untested(pages: &Pages, doctests: &str) -> Vec<String> {
     complaints
 }
 
-/// The lines of a page with whether each is prose; fences and what lies between them are not.
-fn lines(text: &str) -> impl Iterator<Item = (bool, &str)> {
-    let mut in_code = false;
-    text.lines().map(move |line| {
-        let fence = line.trim_start().starts_with("```");
-        let prose = !in_code && !fence;
-        in_code ^= fence;
-        (prose, line)
-    })
-}
-
-/// What follows the opening backticks of each code block.
-fn fences(text: &str) -> Vec<&str> {
-    let backticks = lines(text).filter_map(|(prose, line)| (!prose).then(|| line.trim_start().strip_prefix("```"))?);
-    backticks.step_by(2).collect()
-}
-
-/// Targets of `[text](target)` outside of code.
-fn links(text: &str) -> Vec<&str> {
-    lines(text).filter(|(prose, _)| *prose).flat_map(|(_, line)| links_of_line(line)).collect()
-}
-
-fn links_of_line(line: &str) -> Vec<&str> {
-    let outside_code = line.split('`').step_by(2);
-    let whole = if line.contains("`](") { vec![line] } else { outside_code.collect() };
-    whole.iter().flat_map(|s| s.split("](").skip(1)).filter_map(|s| s.split([')', ' ']).next()).collect()
-}
-
-fn includes(text: &str) -> Vec<&str> {
-    let path = |s: &'static str| move |line| between(line, s);
-    text.lines().filter_map(path("{{#include ")).map(|p| p.split(':').next().unwrap_or(p)).collect()
-}
-
-fn between<'a>(line: &'a str, open: &str) -> Option<&'a str> {
-    Some(line.split_once(open)?.1.split_once("}}")?.0.trim())
-}
-
-/// Anchors of the headings, as mdBook makes them.
-fn headings(text: &str) -> BTreeSet<String> {
-    lines(text).filter(|(prose, line)| *prose && line.starts_with('#')).map(|(_, line)| anchor(line)).collect()
-}
-
-fn anchor(heading: &str) -> String {
-    let words = heading.trim_start_matches('#').trim().to_lowercase();
-    let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
-    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,8 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn a_link_around_code_is_a_link_and_code_blocks_hold_none() {
-        assert_eq!(links("[`core`](core.md)\n```text\n[x](y.md)\n```\n[z](z.md)"), ["core.md", "z.md"]);
+    fn the_readme_links_to_files_that_exist() {
+        let text = "[a](docs/a.md) [b](docs/b.md) [c](https://c.d)";
+        let said = dead_paths_of("README.md", text, |path| path == "docs/a.md");
+        assert_eq!(said, ["README.md links to docs/b.md, which does not exist"]);
     }
 
     #[test]
@@ -240,10 +210,5 @@ mod tests {
                 "docs/src/c.md has a Rust block that is not compiled: drop `ignore`",
             ]
         );
-    }
-
-    #[test]
-    fn anchors_are_those_of_mdbook() {
-        assert_eq!(anchor("## Discount 0 is terminal (γ, λ)"), "discount-0-is-terminal-γ-λ");
     }
 }

@@ -9,6 +9,7 @@ mod files;
 mod goldens;
 mod imports;
 mod lints;
+mod markdown;
 mod metadata;
 mod methods;
 mod stage;

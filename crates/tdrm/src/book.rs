@@ -9,6 +9,9 @@ macro_rules! pages {
     )*};
 }
 
+#[doc = include_str!("../../../README.md")]
+mod readme {}
+
 pages! {
     introduction = "introduction.md",
     first_steps = "first_steps.md",
