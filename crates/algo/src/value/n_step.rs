@@ -121,10 +121,11 @@ mod tests {
             let d: Vec<f64> = rows.iter().map(|x| x.1).collect();
             let v: Vec<f64> = std::iter::once(0.5).chain(rows.iter().map(|x| x.2)).collect();
             let g = n_step(n).targets(Steps::new(&r, &d, &v).unwrap());
-            for t in 0..r.len() {
+            prop_assert_eq!(g.len(), r.len());
+            for (t, g) in g.into_iter().enumerate() {
                 let cut = (t + n).min(r.len());
                 let definition = (t..cut).rev().fold(v[cut], |x, i| r[i] + d[i] * x);
-                prop_assert!((g[t] - definition).abs() < 1e-12);
+                prop_assert!((g - definition).abs() < 1e-12);
             }
         }
     }

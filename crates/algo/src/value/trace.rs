@@ -53,7 +53,7 @@ impl From<Lambda> for Trace {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
     use super::*;
 
     #[test]

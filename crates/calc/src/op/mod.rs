@@ -4,31 +4,49 @@ mod kl;
 mod metric;
 mod objective;
 mod preference;
+mod tdrm;
+mod transform;
+mod value_target;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{CalcError, OpDoc};
 
-/// A request; the field `op` says which.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case")]
-pub(crate) enum Op {
+/// Declares the ops: the tagged enum and its dispatch.
+macro_rules! ops {
+    ($($(#[$doc:meta])* $name:ident($request:ty)),* $(,)?) => {
+        /// A request; the field `op` says which.
+        #[derive(Debug, Deserialize)]
+        #[serde(tag = "op", rename_all = "snake_case")]
+        pub(crate) enum Op {
+            $($(#[$doc])* $name($request)),*
+        }
+
+        impl Op {
+            pub(crate) fn run(self) -> Result<Value, CalcError> {
+                match self {
+                    $(Self::$name(request) => answer(request.run())),*
+                }
+            }
+        }
+    };
+}
+
+ops! {
+    ValueTarget(value_target::Request),
+    Redistribute(value_target::Redistribute),
+    ActionTarget(value_target::ActionTarget),
+    TdrmTargets(tdrm::Targets),
+    TdrmRows(tdrm::Rows),
+    CosineShaping(tdrm::Rewards),
+    Transform(transform::Transform),
+    CategoricalProjection(transform::Projection),
+    TwoHot(transform::TwoHot),
     PassAtK(metric::PassAtK),
     Objective(objective::Request),
     Preference(preference::Request),
     Kl(kl::Request),
-}
-
-impl Op {
-    pub(crate) fn run(self) -> Result<Value, CalcError> {
-        match self {
-            Self::PassAtK(request) => answer(request.run()),
-            Self::Objective(request) => answer(request.run()),
-            Self::Preference(request) => answer(request.run()),
-            Self::Kl(request) => answer(request.run()),
-        }
-    }
 }
 
 fn answer(result: Result<impl Serialize, CalcError>) -> Result<Value, CalcError> {
@@ -36,4 +54,5 @@ fn answer(result: Result<impl Serialize, CalcError>) -> Result<Value, CalcError>
 }
 
 /// The lines of the list, family by family.
-pub(crate) const OPS: &[&[OpDoc]] = &[metric::OPS, objective::OPS, preference::OPS, kl::OPS];
+pub(crate) const OPS: &[&[OpDoc]] =
+    &[value_target::OPS, tdrm::OPS, transform::OPS, metric::OPS, objective::OPS, preference::OPS, kl::OPS];

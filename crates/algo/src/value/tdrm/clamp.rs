@@ -147,7 +147,7 @@ impl std::ops::AddAssign for Saturation {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
     use super::*;
 
     #[test]

@@ -284,7 +284,7 @@ fn lambda_return<F: Real>(lambda: F, gamma: F, trajectory: PrefixValues<'_, F>, 
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
     use proptest::prelude::*;
 
     use super::*;
