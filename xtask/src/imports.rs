@@ -41,7 +41,10 @@ const TABLE: &[Row] = &[
     row("tdrm-envs", &["rand_distr", "tdrm-core"]),
     row("tdrm-testkit", &["proptest", "tdrm-algo", "tdrm-core", "tdrm-envs"]),
     row("tdrm-kernels", &["gemm", "half", "libc", "rayon"]),
-    row("tdrm-dfdx", &["dfdx", "half", "rayon", "safetensors", "serde_json", "tdrm-algo", "tdrm-core", "tdrm-kernels"]),
+    row(
+        "tdrm-dfdx",
+        &["dfdx", "half", "rand_distr", "rayon", "safetensors", "serde_json", "tdrm-algo", "tdrm-core", "tdrm-kernels"],
+    ),
     row(
         "tdrm-recipes",
         &[
