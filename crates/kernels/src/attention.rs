@@ -5,7 +5,7 @@
 //! dV = Pᵀ dO,   dP = dO Vᵀ,   dS = P ⊙ (dP − rowsum(dO ⊙ O)) / √D,   dQ = dS K,   dK = dSᵀ Q
 //! ```
 //!
-//! Queries are taken in blocks of [`BLOCK`], and a block meets only the keys up to its last row. The backward pass
+//! Queries are taken in blocks of 32, and a block meets only the keys up to its last row. The backward pass
 //! recomputes P from the kept log-sum-exp of each row. Dao (2023), *FlashAttention-2*, §3.1, without the blocks of keys.
 
 use crate::matmul::{Into, Mat, MatMut, product};

@@ -4,7 +4,7 @@
 //! n = norm(x),   logits = W n,   log π = log softmax(logits / τ)[target],   z = w·n + b
 //! ```
 //!
-//! Only picked rows are computed. Logits are made for [`CHUNK`] rows at a time and thrown away; the backward pass makes
+//! Only picked rows are computed. Logits are made for 128 rows at a time and thrown away; the backward pass makes
 //! them again, so a large vocabulary is never materialised for a whole batch.
 
 use rayon::prelude::*;
