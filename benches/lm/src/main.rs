@@ -122,7 +122,7 @@ fn train(args: &Args, lm: &Lm) -> anyhow::Result<()> {
         trainer.step()?;
         time.print(
             round,
-            Measurement { what: "train", threads: args.threads, wall: 0.0, cpu: 0.0, tokens, check: loss },
+            &Measurement { what: "train", threads: args.threads, wall: 0.0, cpu: 0.0, tokens, check: loss },
         )?;
     }
     Ok(())
@@ -136,7 +136,7 @@ fn sample(args: &Args, lm: &Lm) -> anyhow::Result<()> {
         let completions = lm.generate(&prompts, &SamplingConfig::sample(1.0, new, &[]))?;
         let check = completions.iter().flat_map(|c| &c.tokens).map(|t| f64::from(*t)).sum();
         let tokens = rows * new;
-        time.print(round, Measurement { what: "sample", threads: args.threads, wall: 0.0, cpu: 0.0, tokens, check })?;
+        time.print(round, &Measurement { what: "sample", threads: args.threads, wall: 0.0, cpu: 0.0, tokens, check })?;
     }
     Ok(())
 }
@@ -147,7 +147,7 @@ fn score(args: &Args, lm: &Lm) -> anyhow::Result<()> {
     for round in 0..=args.rounds {
         let time = Stopwatch::start();
         let check = lm.log_probs(&batch, 1.0)?.iter().flatten().map(|l| f64::from(*l)).sum::<f64>();
-        time.print(round, Measurement { what: "score", threads: args.threads, wall: 0.0, cpu: 0.0, tokens, check })?;
+        time.print(round, &Measurement { what: "score", threads: args.threads, wall: 0.0, cpu: 0.0, tokens, check })?;
     }
     Ok(())
 }
@@ -164,10 +164,10 @@ impl Stopwatch {
     }
 
     /// Prints the measurement, unless it is the one that warms up.
-    fn print(self, round: usize, measurement: Measurement) -> anyhow::Result<()> {
-        let (wall, cpu) = (self.wall.elapsed().as_secs_f64(), (cpu_time() - self.cpu).as_secs_f64());
+    fn print(&self, round: usize, measurement: &Measurement) -> anyhow::Result<()> {
+        let (wall, cpu) = (self.wall.elapsed().as_secs_f64(), cpu_time().saturating_sub(self.cpu).as_secs_f64());
         if round > 0 {
-            println!("{}", serde_json::to_string(&Measurement { wall, cpu, ..measurement })?);
+            println!("{}", serde_json::to_string(&Measurement { wall, cpu, ..*measurement })?);
         }
         Ok(())
     }
