@@ -105,7 +105,7 @@ impl<S: SearchSpace + ?Sized> SearchStrategy<S> for GreedySearch {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
+    #![expect(clippy::unwrap_used, reason = "tests state exact values")]
     use super::super::scripted::{Digits, Listed, count};
     use super::*;
 

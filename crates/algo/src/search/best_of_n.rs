@@ -34,7 +34,7 @@ impl<S: SearchSpace + ?Sized> SearchStrategy<S> for BestOfN {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
+    #![expect(clippy::unwrap_used, reason = "tests state exact values")]
     use tdrm_core::Expand;
 
     use super::super::scripted::{Digits, count};

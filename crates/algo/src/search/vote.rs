@@ -126,7 +126,7 @@ fn elect<S: Answers + ?Sized>(space: &S, votes: &[Scored<S::Node>]) -> Vec<Score
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
+    #![expect(clippy::unwrap_used, reason = "tests state exact values")]
     use super::super::scripted::{Digits, count};
     use super::*;
 

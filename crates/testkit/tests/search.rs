@@ -1,0 +1,70 @@
+//! Search strategies under the laws, and their reductions on random trees.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::num::NonZeroUsize;
+
+use proptest::prelude::*;
+use tdrm_algo::search::{Beam, BestOfN, GreedySearch, Majority, WeightedMajority};
+use tdrm_core::{Budget, Expand, SearchSpace, SearchStrategy, Seed};
+use tdrm_testkit::generators::trees;
+use tdrm_testkit::laws;
+use tdrm_testkit::mocks::{Drawing, ScriptedTree};
+
+fn count(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).unwrap()
+}
+
+fn best<T: SearchStrategy<ScriptedTree>>(strategy: &T, tree: &ScriptedTree, seed: Seed) -> f64 {
+    strategy.search(&mut tree.clone(), Budget::Unlimited, seed).unwrap().best().unwrap().score
+}
+
+proptest! {
+    #[test]
+    fn every_strategy_keeps_the_laws(tree in trees(3, 4), n in 1..6_usize, width in 1..4_usize, seed in any::<u64>()) {
+        let (n, width, depth, seed) = (count(n), count(width), 5, Seed::root(seed));
+        for drawing in [Drawing::InOrder, Drawing::AtRandom] {
+            let tree = || tree.clone().drawing(drawing);
+            laws::search_strategy(&BestOfN { n, depth }, tree, seed).unwrap();
+            laws::search_strategy(&Majority { n, depth }, tree, seed).unwrap();
+            laws::search_strategy(&WeightedMajority { n, depth }, tree, seed).unwrap();
+            laws::search_strategy(&GreedySearch { branching: width, depth }, tree, seed).unwrap();
+            laws::search_strategy(&Beam { beam: n, width, depth }, tree, seed).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_beam_that_covers_the_tree_finds_its_optimum(tree in trees(3, 4)) {
+        let all = Beam { beam: count(81), width: count(3), depth: 4 };
+        if let Some(optimum) = tree.best_leaf() {
+            let found = all.search(&mut tree.clone(), Budget::Unlimited, Seed::root(0)).unwrap();
+            prop_assert_eq!(found.best().unwrap().score.to_bits(), optimum.to_bits());
+        }
+    }
+
+    #[test]
+    fn a_beam_of_one_is_greedy_search(tree in trees(3, 4), width in 1..4_usize, seed in any::<u64>()) {
+        let (tree, seed) = (tree.drawing(Drawing::AtRandom), Seed::root(seed));
+        let beam = Beam { beam: count(1), width: count(width), depth: 4 };
+        let greedy = GreedySearch { branching: count(width), depth: 4 };
+        let run = |s: &dyn SearchStrategy<ScriptedTree>| s.search(&mut tree.clone(), Budget::Unlimited, seed).unwrap();
+        prop_assert_eq!(run(&beam), run(&greedy));
+    }
+
+    #[test]
+    fn best_of_one_is_sampling(tree in trees(3, 4), seed in any::<u64>()) {
+        let (mut tree, seed) = (tree.drawing(Drawing::AtRandom), Seed::root(seed));
+        let found = BestOfN { n: count(1), depth: 4 }.search(&mut tree, Budget::Unlimited, seed).unwrap();
+        let sample = tree.complete(&[Expand { node: &0, width: 1, seed: seed.child(0) }], 4).unwrap().concat();
+        prop_assert_eq!(found.candidates[0].node, sample[0].node);
+        prop_assert_eq!(found.spent, sample[0].cost);
+    }
+
+    #[test]
+    fn more_samples_are_never_worse(seed in any::<u64>()) {
+        let tree = ScriptedTree::full(3, 3, |path| path.iter().fold(0.0, |x, &c| 3.0 * x + c as f64));
+        let tree = tree.drawing(Drawing::AtRandom);
+        let scores: Vec<_> =
+            [1, 2, 8, 32].map(|n| best(&BestOfN { n: count(n), depth: 3 }, &tree, Seed::root(seed))).into();
+        prop_assert!(scores.is_sorted(), "{:?}", scores);
+    }
+}
