@@ -34,6 +34,7 @@
 mod batch;
 mod checkpoint;
 mod config;
+mod core_traits;
 mod error;
 mod layout;
 mod lm;
@@ -46,6 +47,7 @@ mod trainer;
 
 pub use batch::{Sequence, ValueSequence};
 pub use config::{Architecture, LmConfig};
+pub use core_traits::{LmLearner, LmPolicy};
 pub use error::LmError;
 pub use lm::Lm;
 pub use optimiser::{Decay, Optimiser, Schedule};
