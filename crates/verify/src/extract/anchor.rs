@@ -9,6 +9,9 @@ const MAX_ANCHORS: usize = 8;
 
 /// What the last announcement of the text announces.
 pub(super) fn announced(text: &str) -> Option<Cow<'_, str>> {
+    if let Some(found) = letter_line(text) {
+        return Some(found);
+    }
     let mut end = text.len();
     for _ in 0..MAX_ANCHORS {
         let Some(at) = text[..end].rfind("nswer") else { break };
@@ -19,14 +22,14 @@ pub(super) fn announced(text: &str) -> Option<Cow<'_, str>> {
             return Some(found);
         }
     }
-    letter_line(text)
+    None
 }
 
-/// `A: 18` on a line of its own.
+/// `A: 18` on the last line.
 fn letter_line(text: &str) -> Option<Cow<'_, str>> {
     let at = if text.starts_with("A:") { 0 } else { text.rfind("\nA:")? + 1 };
-    let line = text[at + 2..].lines().next()?.trim();
-    (!line.is_empty()).then_some(Cow::Borrowed(line))
+    let line = text[at + 2..].trim();
+    (!line.is_empty() && !line.contains('\n')).then_some(Cow::Borrowed(line))
 }
 
 /// The words after "answer" if they announce something: `is …`, `: …`, `to the question is …`.

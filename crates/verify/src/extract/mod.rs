@@ -62,6 +62,25 @@ pub(crate) fn reference(gold: &str) -> Option<Extracted<'_>> {
     extract(gold)
 }
 
+/// The letter that a response chooses in words: "I think C is correct", "option (B)".
+pub(crate) fn spoken_choice(response: &str) -> Option<Extracted<'_>> {
+    let text = visible(response);
+    let bytes = text.as_bytes();
+    let from = bytes.len().saturating_sub(4000);
+    let alone = |i: usize| {
+        let before = i == 0 || !(bytes[i - 1].is_ascii_alphanumeric() || bytes[i - 1] >= 0x80 || bytes[i - 1] == b'\'');
+        let after = bytes.get(i + 1).is_none_or(|b| !(b.is_ascii_alphanumeric() || *b >= 0x80 || *b == b'\''));
+        let article = bytes[i] == b'A'
+            && bytes.get(i + 1) == Some(&b' ')
+            && bytes.get(i + 2).is_some_and(u8::is_ascii_lowercase)
+            && !text[i + 2..].starts_with("is ");
+        before && after && !article
+    };
+    let at =
+        (from..bytes.len()).rev().find(|&i| (b'A'..=b'J').contains(&bytes[i]) && alone(i) && (bytes[i] != b'I'))?;
+    found(Cow::Borrowed(&text[at..=at]), How::Trailing)
+}
+
 fn announces(text: &str) -> bool {
     text.contains("####") || text.contains("<answer>") || anchor::announced(text).is_some()
 }
