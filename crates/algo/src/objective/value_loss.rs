@@ -43,6 +43,14 @@ pub struct ValueTerms<'a, F> {
     pub mask: &'a [bool],
 }
 
+impl<F> ValueTerms<'_, F> {
+    /// Number of entries that take part.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        if self.mask.is_empty() { self.values.len() } else { self.mask.iter().filter(|&&m| m).count() }
+    }
+}
+
 /// A value loss on a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValueEvaluation<F> {

@@ -1,5 +1,6 @@
 //! The requests, one file per family: a `Request` with `run`, and its lines of the list.
 
+mod fit;
 mod kl;
 mod metric;
 mod objective;
@@ -47,6 +48,9 @@ ops! {
     Objective(objective::Request),
     Preference(preference::Request),
     Kl(kl::Request),
+    Entropy(kl::Entropy),
+    Fit(fit::Request),
+    ValueLoss(fit::Values),
 }
 
 fn answer(result: Result<impl Serialize, CalcError>) -> Result<Value, CalcError> {
@@ -54,5 +58,13 @@ fn answer(result: Result<impl Serialize, CalcError>) -> Result<Value, CalcError>
 }
 
 /// The lines of the list, family by family.
-pub(crate) const OPS: &[&[OpDoc]] =
-    &[value_target::OPS, tdrm::OPS, transform::OPS, metric::OPS, objective::OPS, preference::OPS, kl::OPS];
+pub(crate) const OPS: &[&[OpDoc]] = &[
+    value_target::OPS,
+    tdrm::OPS,
+    transform::OPS,
+    metric::OPS,
+    objective::OPS,
+    preference::OPS,
+    kl::OPS,
+    fit::OPS,
+];

@@ -104,7 +104,7 @@ fn trl(case: &Case) -> Value {
 }
 
 /// verl adds 1e-8 to the length of a sequence where it averages over it.
-fn verl_aggregation(case: &Case, mode: &str) -> Value {
+pub(crate) fn verl_aggregation(case: &Case, mode: &str) -> Value {
     let nonempty = (0..case.rows("mask")).filter(|&i| floats(&case.row("mask", i)).iter().sum::<f64>() > 0.0).count();
     let width = floats(&case.row("mask", 0)).len();
     match mode {
