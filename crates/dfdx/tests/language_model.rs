@@ -288,3 +288,76 @@ fn values_are_read_at_every_position_and_prefixes_agree() {
         assert!((prefix - all[end - 1]).abs() < 1e-5);
     }
 }
+
+/// A loss as a function of the model.
+type Loss<'a> = &'a dyn Fn(&Lm) -> f64;
+
+#[test]
+fn gradients_of_the_whole_model_are_its_slopes() {
+    let sum = |outputs: &[Vec<f32>], c: &[Vec<f32>]| -> f64 {
+        outputs.iter().flatten().zip(c.iter().flatten()).map(|(o, c)| f64::from(o * c)).sum()
+    };
+    for config in configs() {
+        let (lm, other) = (model(&config), Lm::init(config, Seed::root(99)).unwrap());
+        let policy_loss = |lm: &Lm| {
+            let scores = lm.scores(&batch(), 0.8).unwrap();
+            sum(&scores.log_probs, &coefficients(&scores.log_probs, 0.0))
+                + sum(&scores.entropies, &coefficients(&scores.entropies, 1.0))
+        };
+        let value_loss = |lm: &Lm| {
+            let pick =
+                |(sequence, all): (ValueSequence, Vec<f32>)| sequence.positions.iter().map(|p| all[*p]).collect();
+            let tokens: Vec<_> = values_batch().into_iter().map(|s| s.tokens).collect();
+            let all = lm.values(&tokens.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+            let picked: Vec<Vec<f32>> = values_batch().into_iter().zip(all).map(pick).collect();
+            sum(&picked, &coefficients(&picked, 2.0))
+        };
+        let mut policy = Trainer::new(lm.clone(), Optimiser::adamw(1e-3)).unwrap();
+        policy_gradient(&mut policy, &batch());
+        let mut value = Trainer::new(lm.clone(), Optimiser::adamw(1e-3)).unwrap();
+        value.accumulate_value(&values_batch(), &mut |z| coefficients(z, 2.0)).unwrap();
+        let losses = [(&policy, &policy_loss as Loss), (&value, &value_loss)];
+        for (trainer, loss) in losses {
+            // Along the line to another model, by the three-point formula for one side.
+            let at = |step: f32| {
+                let mut moved = lm.clone();
+                moved.lerp_from(&other, 1.0 - step).unwrap();
+                loss(&moved)
+            };
+            let h = 0.004;
+            let slope = (4.0 * at(h / 2.0) - at(h) - 3.0 * at(0.0)) / f64::from(h);
+            let along: f64 = trainer
+                .gradients()
+                .zip(lm.parameters().zip(other.parameters()))
+                .flat_map(|((_, g), ((_, _, a), (_, _, b)))| g.iter().zip(a.iter().zip(b)))
+                .map(|(g, (a, b))| f64::from(*g) * f64::from(b - a))
+                .sum();
+            assert!((along - slope).abs() < 0.01 * (1.0 + slope.abs()), "{along} {slope}");
+        }
+    }
+}
+
+#[test]
+fn the_scalar_head_learns_soft_targets() {
+    let mut trainer = Trainer::new(model(&configs()[0]), Optimiser::adamw(1e-2)).unwrap();
+    let batch = values_batch();
+    // Targets in (0, 1) that the tokens determine; binary cross-entropy on logits: ∂L/∂z = σ(z) − y.
+    let target = |token: u32| 0.1 + 0.08 * token as f32;
+    let targets: Vec<Vec<f32>> =
+        batch.iter().map(|s| s.positions.iter().map(|p| target(s.tokens[*p])).collect()).collect();
+    let mut error = 0.0;
+    for _ in 0..150 {
+        let cross_entropy = &mut |z: &[Vec<f32>]| {
+            error = 0.0_f32;
+            let mut derivative = |(z, y): (&f32, &f32)| {
+                let d = 1.0 / (1.0 + (-z).exp()) - y;
+                error = error.max(d.abs());
+                d / 50.0
+            };
+            z.iter().zip(&targets).map(|(z, y)| z.iter().zip(y).map(&mut derivative).collect()).collect()
+        };
+        trainer.accumulate_value(&batch, cross_entropy).unwrap();
+        trainer.step().unwrap();
+    }
+    assert!(error < 0.05, "{error}");
+}
