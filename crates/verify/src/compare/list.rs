@@ -27,7 +27,7 @@ impl Comparer<'_> {
         if self.options.lists == Lists::Ordered && !sets {
             return self.in_order(&x, &y);
         }
-        if sets { self.same_elements(&x, &y) } else { self.same_multiset(&x, &y) }
+        self.same_elements(&x, &y)
     }
 
     /// Entries without the names that are given to them.
@@ -35,12 +35,17 @@ impl Comparer<'_> {
         items.iter().map(|v| assigned(self.algebra, v).unwrap_or(v).clone()).collect()
     }
 
-    /// Each of one is in the other, and the other way round.
+    /// Each of one is in the other, and the other way round: repetition carries no meaning.
     fn same_elements(&mut self, a: &[Value], b: &[Value]) -> Run<Answer> {
         let mut all = Some(true);
         let mut used = vec![false; b.len()];
-        for x in a {
-            match self.find(x, b, &mut used, true)? {
+        for (i, x) in a.iter().enumerate() {
+            // the partner is most often in the same place
+            if i < b.len() && self.same(x, &b[i])? == Some(true) {
+                used[i] = true;
+                continue;
+            }
+            match self.find(x, b, &mut used)? {
                 Some(true) => {}
                 Some(false) => return Ok(Some(false)),
                 None => all = None,
@@ -70,34 +75,9 @@ impl Comparer<'_> {
         Ok(all)
     }
 
-    /// Each of one is matched by its own partner in the other.
-    fn same_multiset(&mut self, a: &[Value], b: &[Value]) -> Run<Answer> {
-        if a.len() != b.len() {
-            return Ok(Some(false));
-        }
-        let mut used = vec![false; b.len()];
-        let mut all = Some(true);
-        for (i, x) in a.iter().enumerate() {
-            // the partner is most often in the same place
-            if !used[i] && self.same(x, &b[i])? == Some(true) {
-                used[i] = true;
-                continue;
-            }
-            match self.find(x, b, &mut used, false)? {
-                Some(true) => {}
-                Some(false) => return Ok(Some(false)),
-                None => all = None,
-            }
-        }
-        Ok(all)
-    }
-
-    fn find(&mut self, x: &Value, pool: &[Value], used: &mut [bool], again: bool) -> Run<Answer> {
+    fn find(&mut self, x: &Value, pool: &[Value], used: &mut [bool]) -> Run<Answer> {
         let mut answer = Some(false);
         for (j, y) in pool.iter().enumerate() {
-            if used[j] && !again {
-                continue;
-            }
             match self.same(x, y)? {
                 Some(true) => {
                     used[j] = true;

@@ -25,6 +25,14 @@ pub(super) fn announced(text: &str) -> Option<Cow<'_, str>> {
     None
 }
 
+/// "Final answer: …" after the last box overrules the box.
+pub(super) fn final_answer(rest: &str) -> Option<Cow<'_, str>> {
+    let at = rest.rfind("inal answer is").or_else(|| rest.rfind("inal Answer:"))?;
+    let content = after_answer(&rest[at + 11..])?;
+    let found = leading(content)?;
+    found.bytes().any(|b| b.is_ascii_digit() || b == b'\\').then_some(found)
+}
+
 /// `A: 18` on the last line.
 fn letter_line(text: &str) -> Option<Cow<'_, str>> {
     let at = if text.starts_with("A:") { 0 } else { text.rfind("\nA:")? + 1 };

@@ -18,8 +18,8 @@ pub(super) fn present(text: &str) -> bool {
     text.contains("boxed") || text.contains("\\fbox")
 }
 
-/// Content of the last box; neighbouring boxes are joined by `, `.
-pub(super) fn last_group(text: &str) -> Option<Cow<'_, str>> {
+/// Content of the last box and its end; neighbouring boxes are joined by `, `.
+pub(super) fn last_group(text: &str) -> Option<(Cow<'_, str>, usize)> {
     let mut group: Vec<Span> = Vec::new();
     let mut limit = text.len();
     for _ in 0..MAX_BOXES {
@@ -34,9 +34,9 @@ pub(super) fn last_group(text: &str) -> Option<Cow<'_, str>> {
         group.push(span);
     }
     let inner = |s: &Span| text[s.start..s.end].trim();
-    match group.as_slice() {
-        [] => None,
-        [one] => Some(Cow::Borrowed(inner(one))),
+    let end = group.first()?.after;
+    let content = match group.as_slice() {
+        [one] => Cow::Borrowed(inner(one)),
         many => {
             let mut parts: Vec<&str> = Vec::new();
             for part in many.iter().rev().map(inner) {
@@ -44,9 +44,10 @@ pub(super) fn last_group(text: &str) -> Option<Cow<'_, str>> {
                     parts.push(part);
                 }
             }
-            Some(Cow::Owned(parts.join(", ")))
+            Cow::Owned(parts.join(", "))
         }
-    }
+    };
+    Some((content, end))
 }
 
 /// Start of the last `\boxed`, `\fbox` or `\framebox`.
@@ -124,23 +125,27 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
+    fn content(text: &str) -> Option<Cow<'_, str>> {
+        last_group(text).map(|(content, _)| content)
+    }
+
     #[test]
     fn braces_nest_and_the_last_box_wins() {
-        assert_eq!(last_group(r"\boxed{1}, then \boxed{\frac{1}{\sqrt{2}}}.").unwrap(), r"\frac{1}{\sqrt{2}}");
-        assert_eq!(last_group(r"\fbox{7}").unwrap(), "7");
-        assert_eq!(last_group(r"\boxed{\{1,2\}}").unwrap(), r"\{1,2\}");
+        assert_eq!(content(r"\boxed{1}, then \boxed{\frac{1}{\sqrt{2}}}.").unwrap(), r"\frac{1}{\sqrt{2}}");
+        assert_eq!(content(r"\fbox{7}").unwrap(), "7");
+        assert_eq!(content(r"\boxed{\{1,2\}}").unwrap(), r"\{1,2\}");
     }
 
     #[test]
     fn neighbours_are_one_answer() {
-        assert_eq!(last_group(r"\(\boxed{1}\) and \(\boxed{-2}\).").unwrap(), "1, -2");
-        assert_eq!(last_group(r"$\boxed{1}\boxed{2}$").unwrap(), "1, 2");
-        assert_eq!(last_group(r"\boxed{3}. Check: \boxed{4}").unwrap(), "4");
+        assert_eq!(content(r"\(\boxed{1}\) and \(\boxed{-2}\).").unwrap(), "1, -2");
+        assert_eq!(content(r"$\boxed{1}\boxed{2}$").unwrap(), "1, 2");
+        assert_eq!(content(r"\boxed{3}. Check: \boxed{4}").unwrap(), "4");
     }
 
     #[test]
     fn an_unclosed_last_box_ends_with_its_line() {
-        assert_eq!(last_group("\\boxed{42\nrest").unwrap(), "42");
+        assert_eq!(content("\\boxed{42\nrest").unwrap(), "42");
         assert!(last_group("no box").is_none());
     }
 

@@ -86,7 +86,10 @@ fn announces(text: &str) -> bool {
 }
 
 fn marked(text: &str) -> Option<Extracted<'_>> {
-    if let Some(inner) = boxed::last_group(text) {
+    if let Some((inner, end)) = boxed::last_group(text) {
+        if let Some(last) = anchor::final_answer(&text[end..]) {
+            return found(last, How::Announced);
+        }
         return found(inner, How::Boxed);
     }
     if let Some(inner) = tagged(text) {
@@ -174,7 +177,8 @@ fn skip_command(bytes: &[u8], at: usize) -> usize {
         i += 1;
     }
     if i == at + 1 {
-        return (at + 2).min(bytes.len());
+        let doubled = bytes.get(i) == Some(&b'\\') && bytes.get(i + 1).is_some_and(u8::is_ascii_alphabetic);
+        return if doubled { i } else { (at + 2).min(bytes.len()) };
     }
     let name = &bytes[at + 1..i];
     let wraps = name.starts_with(b"text") || matches!(name, b"mathrm" | b"mbox" | b"operatorname" | b"begin" | b"end");

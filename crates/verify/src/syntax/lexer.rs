@@ -35,6 +35,8 @@ struct Lexer<'a, 'f> {
     brackets: usize,
     /// End of the innermost `\text{…}`.
     prose_until: usize,
+    /// That text may name functions: `\mathrm{lcm}`.
+    prose_names: bool,
     /// One digit has followed `\frac`, a second one may.
     second_digit: bool,
 }
@@ -42,7 +44,8 @@ struct Lexer<'a, 'f> {
 /// Reads all tokens of a text.
 pub(crate) fn lex<'a>(text: &'a str, style: Style, fuel: &mut Fuel) -> Run<Lexed<'a>> {
     let out = Lexed { tokens: Vec::with_capacity(text.len().min(64)), ..Lexed::default() };
-    let mut lexer = Lexer { text, at: 0, style, fuel, out, brackets: 0, prose_until: 0, second_digit: false };
+    let mut lexer =
+        Lexer { text, at: 0, style, fuel, out, brackets: 0, prose_until: 0, prose_names: false, second_digit: false };
     let mut spaced = false;
     while lexer.at < text.len() {
         let start = lexer.at;
@@ -113,6 +116,7 @@ impl<'a> Lexer<'a, '_> {
             b'.' if self.rest().starts_with("...") => self.push(Tok::Dots, 3),
             b'^' => self.caret(),
             b'{' => self.push(Tok::Begin, 1),
+            b'}' if self.at == self.prose_until => self.skip(1),
             b'}' => self.push(Tok::End, 1),
             b',' => self.comma(followed_by_digit),
             _ => match single(b) {
@@ -203,7 +207,7 @@ impl<'a> Lexer<'a, '_> {
             "inf" | "infinity" | "oo" | "infty" | "Infinity" => Tok::Fun("infinity"),
             _ if after_number && (all > 1 || prose) && words::unit(run).is_some() => Tok::Unit(run),
             _ if prose && words::unit(run).is_some() && all > 1 => Tok::Unit(run),
-            _ if !prose && words::function(run) => Tok::Fun(run),
+            _ if (!prose || self.prose_names) && words::function(run) => Tok::Fun(run),
             _ => return self.split_word(run, prose),
         };
         Some((tok, all))
@@ -336,6 +340,8 @@ impl<'a> Lexer<'a, '_> {
         {
             let end = self.at + 1 + inner.find('}').unwrap_or(inner.len());
             self.prose_until = self.prose_until.max(end);
+            self.prose_names = matches!(name, "mathrm" | "operatorname" | "rm");
+            self.skip(1);
         }
     }
 
