@@ -1,5 +1,6 @@
 //! The requests, one file per family: a `Request` with `run`, and its lines of the list.
 
+mod advantage;
 mod fit;
 mod kl;
 mod metric;
@@ -44,6 +45,9 @@ ops! {
     Transform(transform::Transform),
     CategoricalProjection(transform::Projection),
     TwoHot(transform::TwoHot),
+    Advantage(advantage::Request),
+    StepAdvantage(advantage::Steps),
+    MixAdvantages(advantage::Mix),
     PassAtK(metric::PassAtK),
     Objective(objective::Request),
     Preference(preference::Request),
@@ -62,6 +66,7 @@ pub(crate) const OPS: &[&[OpDoc]] = &[
     value_target::OPS,
     tdrm::OPS,
     transform::OPS,
+    advantage::OPS,
     metric::OPS,
     objective::OPS,
     preference::OPS,
