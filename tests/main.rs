@@ -1,6 +1,6 @@
 //! Tests that need more than one crate of `tdrm`, all in one program; they see what a user of the facade sees.
 
 mod dyn_safe;
-mod fixed_point;
+mod laws;
 mod papers;
 mod threads;

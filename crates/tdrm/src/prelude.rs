@@ -10,6 +10,6 @@ pub use tdrm_core::{
     Answers, Behaviour, BoxReward, Budget, Channel, ChannelRewards, Coefficients, Decision, Discount, Draw,
     Environment, Event, Expand, Found, Given, Lambda, LogProb, NonNegative, Observer, Outputs, Policy, PolicyError,
     Positive, Probability, Real, RewardError, RewardModel, Rewards, SearchError, SearchSpace, SearchStrategy, Seed,
-    ShapeError, Step, StepEnd, Steps, TabularMdp, Temperature, Trainable, Trajectory, Transition, ValueTarget, Verdict,
-    Verifier, observer_fn, reward_fn,
+    ShapeError, Step, StepEnd, Steps, TabularMdp, Temperature, Trainable, Trajectory, Transition, Update, ValueTarget,
+    Verdict, Verifier, observer_fn, reward_fn,
 };
