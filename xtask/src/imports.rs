@@ -37,7 +37,8 @@ const TABLE: &[Row] = &[
     row("tdrm-core", &[]),
     Row { package: "tdrm-algo", may: Some(&["tdrm-core"]), optional: &["rayon"] },
     row("tdrm-calc", &["serde_json", "tdrm-algo", "tdrm-core"]),
-    row("tdrm-verify", &["num-bigint", "num-integer", "num-rational", "tdrm-core"]),
+    // serde_json: the request lines of `tdrm verify`, text in and text out.
+    row("tdrm-verify", &["num-bigint", "num-integer", "num-rational", "serde_json", "tdrm-core"]),
     row("tdrm-envs", &["rand_distr", "tdrm-core"]),
     row("tdrm-testkit", &["proptest", "tdrm-algo", "tdrm-core", "tdrm-envs"]),
     row("tdrm-kernels", &["gemm", "half", "libc", "rayon"]),
