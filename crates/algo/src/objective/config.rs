@@ -76,6 +76,12 @@ impl Objective {
         Self { entropy_coefficient: coefficient, ..self }
     }
 
+    /// With a leash on the tokens of largest covariance.
+    #[must_use]
+    pub fn with_covariance_penalty(self, penalty: CovariancePenalty) -> Self {
+        Self { covariance_penalty: Some(penalty), ..self }
+    }
+
     /// What to add to the reward of a token: `−β k(log π − log π_ref)` where the KL is placed in the reward, else 0.
     #[must_use]
     pub fn reward_penalty<F: Real>(&self, logp: F, ref_logp: F) -> F {
@@ -168,4 +174,48 @@ fn base(config: &ObjectiveConfig) -> Result<Objective, ObjectiveError> {
     let surrogate = config.surrogate.ok_or(ObjectiveError::Incomplete { field: "surrogate" })?;
     let aggregation = config.aggregation.ok_or(ObjectiveError::Incomplete { field: "aggregation" })?;
     Ok(Objective::new(RatioLevel::Token, surrogate, aggregation))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        serde_json::from_str::<Objective>(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_preset_is_overridden_part_by_part() {
+        let text = r#"{"preset": "dr_grpo", "aggregation": {"kind": "constant", "denominator": 128},
+                       "kl": {"estimator": "k2", "coefficient": 0.01, "place": "reward"}, "log_ratio_limit": null}"#;
+        let objective: Objective = serde_json::from_str(text).unwrap();
+        let kl = Kl::in_reward(super::super::KlEstimator::K2, NonNegative::new(0.01).unwrap());
+        let expected = Objective {
+            aggregation: Aggregation::Constant { denominator: Positive::new(128.0).unwrap() },
+            log_ratio_limit: None,
+            ..Preset::DrGrpo.objective().with_kl(kl)
+        };
+        assert_eq!(objective, expected);
+        // The penalty of a token in the reward: −0.01 · d²/2 at d = 2.
+        assert!((objective.reward_penalty(-1.0f64, -3.0) + 0.02).abs() < 1e-15);
+        assert!(Preset::Grpo.objective().reward_penalty(-1.0f64, -3.0).abs() < 1e-15, "in the loss, not in the reward");
+    }
+
+    #[test]
+    fn a_configuration_says_what_is_wrong_with_it() {
+        assert!(refusal("{}").contains("without a preset needs `surrogate`"));
+        assert!(refusal(r#"{"surrogate": {"kind": "score_function"}}"#).contains("needs `aggregation`"));
+        assert!(refusal(r#"{"preset": "grpo", "agregation": "token_mean"}"#).contains("unknown field `agregation`"));
+        assert!(refusal(r#"{"preset": "grpo", "aggregation": "mean"}"#).contains("unknown variant `mean`"));
+        assert!(refusal(r#"{"preset": "dppo_kl", "ratio": "sequence_mean"}"#).contains("the level token only"));
+        assert!(
+            refusal(r#"{"preset": "ppo", "surrogate": {"kind": "ppo_clip", "low": -1, "high": 0}}"#)
+                .contains("[0, inf)")
+        );
+        assert!(
+            refusal(r#"{"preset": "ppo", "surrogate": {"kind": "score_function", "low": 1}}"#)
+                .contains("unknown field `low`")
+        );
+    }
 }

@@ -1,13 +1,35 @@
 //! The published methods, one line each.
 
 use serde::{Deserialize, Serialize};
-use tdrm_core::{NonNegative, Positive};
+use tdrm_core::{NonNegative, Positive, Probability};
 
 use super::{
-    AdvantageWeighted, Aggregation, Cispo, ClipConvention, CovariancePenalty, Divergence, DivergenceMask, Gmpo, Kl,
-    KlEstimator, MirrorDescent, Objective, PpoClip, RatioLevel, ScoreFunction, SoftGate, TrajectoryBalance, Vespo,
+    AdvantageWeighted, Aggregation, Cispo, ClipConvention, CovariancePenalty, DirectOptimisation, Divergence,
+    DivergenceMask, Gmpo, Importance, Kl, KlEstimator, MirrorDescent, Objective, PpoClip, RatioLevel, ScoreFunction,
+    SoftGate, TrajectoryBalance, Vespo,
 };
 
+/// A literal checked by the compiler.
+macro_rules! checked {
+    ($unit:ident, $x:expr) => {
+        const {
+            match $unit::new($x) {
+                Ok(x) => x,
+                Err(_) => panic!("out of range"),
+            }
+        }
+    };
+}
+macro_rules! above {
+    ($x:expr) => {
+        checked!(Positive, $x)
+    };
+}
+macro_rules! at_least {
+    ($x:expr) => {
+        checked!(NonNegative, $x)
+    };
+}
 /// A published objective. Each is a line of [`Preset::objective`]; the advantage is chosen elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,91 +113,69 @@ impl Preset {
         use RatioLevel as Level;
         match self {
             Self::Reinforce => Objective::new(Level::Token, ScoreFunction {}, Agg::SEQUENCE_MEAN_TOKEN_SUM),
-            Self::Ppo => Objective::new(Level::Token, clip(0.2, 0.2), Agg::TOKEN_MEAN),
-            Self::Grpo => Objective::new(Level::Token, clip(0.2, 0.2), Agg::SEQUENCE_MEAN_TOKEN_MEAN)
-                .with_kl(Kl::in_loss(KlEstimator::K3, at_least_zero(0.04))),
-            Self::DrGrpo => {
-                Objective::new(Level::Token, clip(0.2, 0.2), Agg::Constant { denominator: positive(1024.0) })
-            }
-            Self::Dapo => Objective::new(Level::Token, clip(0.2, 0.28), Agg::TOKEN_MEAN),
+            Self::Ppo => Objective::new(Level::Token, clip(P2, P2), Agg::TOKEN_MEAN),
+            Self::Grpo => Objective::new(Level::Token, clip(P2, P2), Agg::SEQUENCE_MEAN_TOKEN_MEAN)
+                .with_kl(Kl::in_loss(KlEstimator::K3, at_least!(0.04))),
+            Self::DrGrpo => Objective::new(Level::Token, clip(P2, P2), Agg::Constant { denominator: above!(1024.0) }),
+            Self::Dapo => Objective::new(Level::Token, clip(P2, at_least!(0.28)), Agg::TOKEN_MEAN),
             Self::Rloo => Objective::new(Level::SequenceSum, ScoreFunction {}, Agg::SEQUENCE_MEAN),
-            Self::Gspo => Objective::new(Level::SequenceMean, clip(3e-4, 4e-4), Agg::SEQUENCE_MEAN),
-            Self::GspoToken => {
-                Objective::new(Level::SequenceMeanToken, clip(3e-4, 4e-4), Agg::SEQUENCE_MEAN_TOKEN_MEAN)
-            }
-            Self::Gmpo => Objective::new(Level::SequenceMean, gmpo(0.4), Agg::SEQUENCE_MEAN),
-            Self::Cispo => Objective::new(Level::Token, cispo(0.2), Agg::TOKEN_MEAN),
+            Self::Gspo => Objective::new(Level::SequenceMean, GSPO, Agg::SEQUENCE_MEAN),
+            Self::GspoToken => Objective::new(Level::SequenceMeanToken, GSPO, Agg::SEQUENCE_MEAN_TOKEN_MEAN),
+            Self::Gmpo => Objective::new(Level::SequenceMean, GMPO, Agg::SEQUENCE_MEAN),
+            Self::Cispo => Objective::new(Level::Token, CISPO, Agg::TOKEN_MEAN),
             Self::Gpg => Objective::new(Level::Token, ScoreFunction {}, Agg::TOKEN_MEAN),
-            Self::Sapo => Objective::new(Level::Token, sapo(1.0, 1.05), Agg::SEQUENCE_MEAN_TOKEN_MEAN),
-            Self::Kimi => Objective::new(Level::SequenceSum, MirrorDescent { tau: positive(0.1) }, Agg::SEQUENCE_MEAN),
-            Self::Dro => Objective::new(Level::Token, dro(0.1), Agg::TOKEN_MEAN),
-            Self::FlowRl => Objective::new(Level::SequenceMean, flow(15.0, 0.2), Agg::SEQUENCE_MEAN),
-            Self::Awr => Objective::new(Level::Token, awr(0.05, 20.0), Agg::TOKEN_MEAN),
-            Self::Vespo => Objective::new(Level::SequenceSumToken, vespo(), Agg::TOKEN_MEAN),
-            Self::Luspo => Objective::new(Level::SequenceMean, clip(3e-4, 4e-4), Agg::SEQUENCE_MEAN_TOKEN_SUM),
+            Self::Sapo => Objective::new(Level::Token, SAPO, Agg::SEQUENCE_MEAN_TOKEN_MEAN),
+            Self::Kimi => Objective::new(Level::SequenceSum, MirrorDescent { tau: above!(0.1) }, Agg::SEQUENCE_MEAN),
+            Self::Dro => Objective::new(Level::Token, DirectOptimisation { beta: above!(0.1) }, Agg::TOKEN_MEAN),
+            Self::FlowRl => Objective::new(Level::SequenceMean, FLOW_RL, Agg::SEQUENCE_MEAN),
+            Self::Awr => Objective::new(Level::Token, AWR, Agg::TOKEN_MEAN),
+            Self::Vespo => Objective::new(Level::SequenceSumToken, VESPO, Agg::TOKEN_MEAN),
+            Self::Luspo => Objective::new(Level::SequenceMean, GSPO, Agg::SEQUENCE_MEAN_TOKEN_SUM),
             Self::DppoTv => Objective::new(Level::Token, dppo(Divergence::TotalVariation), Agg::TOKEN_MEAN),
             Self::DppoKl => Objective::new(Level::Token, dppo(Divergence::Kl), Agg::TOKEN_MEAN),
-            Self::KlCov => kl_cov(),
+            Self::KlCov => Objective::new(Level::Token, Importance {}, Agg::TOKEN_MEAN).with_covariance_penalty(KL_COV),
         }
     }
 }
 
-fn positive(x: f64) -> Positive {
-    Positive::new(x).expect("presets are literals in range")
+const P2: NonNegative = at_least!(0.2);
+const P4: NonNegative = at_least!(0.4);
+const GSPO: PpoClip = clip(at_least!(3e-4), at_least!(4e-4));
+const GMPO: Gmpo = Gmpo { low: P4, high: P4, length_epsilon: NonNegative::ZERO };
+const CISPO: Cispo = Cispo { low: None, high: P2, convention: ClipConvention::AroundOne };
+const SAPO: SoftGate = SoftGate { tau_positive: above!(1.0), tau_negative: above!(1.05) };
+const FLOW_RL: TrajectoryBalance = TrajectoryBalance { beta: above!(15.0), clip: Some((P2, P2)) };
+const AWR: AdvantageWeighted = AdvantageWeighted { temperature: above!(0.05), max_weight: Some(above!(20.0)) };
+const VESPO: Vespo = Vespo {
+    k_positive: at_least!(2.0),
+    lambda_positive: above!(3.0),
+    k_negative: at_least!(3.0),
+    lambda_negative: above!(2.0),
+};
+const KL_COV: CovariancePenalty =
+    CovariancePenalty { fraction: checked!(Probability, 2e-4), coefficient: at_least!(1.0) };
+
+const fn clip(low: NonNegative, high: NonNegative) -> PpoClip {
+    PpoClip { low, high, dual: None }
 }
 
-fn at_least_zero(x: f64) -> NonNegative {
-    NonNegative::new(x).expect("presets are literals in range")
+const fn dppo(divergence: Divergence) -> DivergenceMask {
+    DivergenceMask { divergence, low: P2, high: P2, max_ratio: Some(above!(20.0)) }
 }
 
-fn clip(low: f64, high: f64) -> PpoClip {
-    PpoClip { low: at_least_zero(low), high: at_least_zero(high), dual: None }
-}
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
 
-fn gmpo(epsilon: f64) -> Gmpo {
-    Gmpo { low: at_least_zero(epsilon), high: at_least_zero(epsilon), length_epsilon: NonNegative::ZERO }
-}
-
-fn cispo(high: f64) -> Cispo {
-    Cispo { low: None, high: at_least_zero(high), convention: ClipConvention::AroundOne }
-}
-
-fn sapo(positive_tau: f64, negative_tau: f64) -> SoftGate {
-    SoftGate { tau_positive: positive(positive_tau), tau_negative: positive(negative_tau) }
-}
-
-fn dro(beta: f64) -> super::DirectOptimisation {
-    super::DirectOptimisation { beta: positive(beta) }
-}
-
-fn flow(beta: f64, epsilon: f64) -> TrajectoryBalance {
-    TrajectoryBalance { beta: positive(beta), clip: Some((at_least_zero(epsilon), at_least_zero(epsilon))) }
-}
-
-fn awr(temperature: f64, max_weight: f64) -> AdvantageWeighted {
-    AdvantageWeighted { temperature: positive(temperature), max_weight: Some(positive(max_weight)) }
-}
-
-fn vespo() -> Vespo {
-    Vespo {
-        k_positive: at_least_zero(2.0),
-        lambda_positive: positive(3.0),
-        k_negative: at_least_zero(3.0),
-        lambda_negative: positive(2.0),
-    }
-}
-
-fn dppo(divergence: Divergence) -> DivergenceMask {
-    DivergenceMask { divergence, low: at_least_zero(0.2), high: at_least_zero(0.2), max_ratio: Some(positive(20.0)) }
-}
-
-fn kl_cov() -> Objective {
-    let penalty = CovariancePenalty {
-        fraction: tdrm_core::Probability::new(2e-4).expect("presets are literals in range"),
-        coefficient: at_least_zero(1.0),
-    };
-    Objective {
-        covariance_penalty: Some(penalty),
-        ..Objective::new(RatioLevel::Token, super::Importance {}, Aggregation::TOKEN_MEAN)
+    #[test]
+    fn every_preset_survives_a_configuration_file() {
+        for preset in Preset::ALL {
+            let text = serde_json::to_string(&preset.objective()).unwrap();
+            let read: Objective = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, preset.objective(), "{text}");
+            let named = format!(r#"{{"preset": {}}}"#, serde_json::to_string(&preset).unwrap());
+            assert_eq!(serde_json::from_str::<Objective>(&named).unwrap(), preset.objective());
+        }
     }
 }
