@@ -10,6 +10,7 @@
 //!
 //! All of them build a [`Table`]; [`catalogue`] builds one by name.
 
+mod alias;
 mod blackjack;
 mod catalogue;
 mod cliff_walking;

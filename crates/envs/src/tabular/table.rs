@@ -1,8 +1,10 @@
 //! An MDP as a list of its transitions.
 
-use rand::{Rng, RngExt};
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 use tdrm_core::{Environment, Outcome, ShapeError, Step, StepEnd, TabularMdp};
+
+use super::alias::{Column, columns, draw};
 
 /// A listed MDP: exact for an oracle, sampled by a learner.
 ///
@@ -30,10 +32,10 @@ pub struct Table {
     /// Row `s · n_actions + a` is `starts[row]..starts[row + 1]`.
     starts: Vec<usize>,
     outcomes: Vec<Outcome>,
-    /// Σ of the probabilities of a row up to and including each outcome.
-    cumulative: Vec<f64>,
+    /// One column of Walker's table per outcome.
+    columns: Vec<Column>,
     initial: Vec<f64>,
-    initial_cumulative: Vec<f64>,
+    initial_columns: Vec<Column>,
 }
 
 /// A list of transitions that is no MDP.
@@ -96,15 +98,9 @@ impl Table {
         }
         ShapeError::check("initial", states, initial.len())?;
         check_initial(&initial)?;
-        let initial_cumulative = running_sum(initial.iter().copied()).collect();
-        let mut table = Self {
-            n_actions: actions,
-            starts: vec![0],
-            outcomes: vec![],
-            cumulative: vec![],
-            initial,
-            initial_cumulative,
-        };
+        let initial_columns = columns(&initial);
+        let mut table =
+            Self { n_actions: actions, starts: vec![0], outcomes: vec![], columns: vec![], initial, initial_columns };
         for (state, rows) in transitions.into_iter().enumerate() {
             ShapeError::check("actions", actions, rows.len())?;
             for (action, row) in rows.into_iter().enumerate() {
@@ -130,7 +126,7 @@ impl Table {
     }
 
     fn push_row(&mut self, row: Vec<Outcome>) {
-        self.cumulative.extend(running_sum(row.iter().map(|o| o.probability)));
+        self.columns.extend(columns(&row.iter().map(|o| o.probability).collect::<Vec<_>>()));
         self.outcomes.extend(row);
         self.starts.push(self.outcomes.len());
     }
@@ -153,28 +149,6 @@ fn check_row(state: usize, action: usize, states: usize, row: &[Outcome]) -> Res
 fn check_initial(initial: &[f64]) -> Result<(), TableError> {
     let sum = if initial.iter().all(|&p| p >= 0.0) { initial.iter().sum() } else { f64::NAN };
     if (sum - 1.0).abs() <= ROUNDING { Ok(()) } else { Err(TableError::Initial { sum }) }
-}
-
-fn running_sum(values: impl Iterator<Item = f64>) -> impl Iterator<Item = f64> {
-    values.scan(0.0, |sum, p| {
-        *sum += p;
-        Some(*sum)
-    })
-}
-
-/// Position of the first cumulative probability above a uniform number; the last where rounding leaves none.
-#[inline]
-fn draw(cumulative: &[f64], rng: &mut dyn Rng) -> usize {
-    if cumulative.len() == 1 {
-        return 0;
-    }
-    let u: f64 = rng.random();
-    let last = cumulative.len() - 1;
-    if last < 16 { cumulative[..last].iter().take_while(|&&c| c <= u).count() } else { search(&cumulative[..last], u) }
-}
-
-fn search(cumulative: &[f64], u: f64) -> usize {
-    cumulative.partition_point(|&c| c <= u)
 }
 
 impl TabularMdp for Table {
@@ -200,7 +174,7 @@ impl Environment for Table {
     type Action = usize;
 
     fn reset(&self, rng: &mut dyn Rng) -> usize {
-        draw(&self.initial_cumulative, rng)
+        draw(&self.initial_columns, rng)
     }
 
     #[inline]
@@ -208,7 +182,7 @@ impl Environment for Table {
         let Some(row) = self.row(*state, *action) else {
             return Step { state: *state, reward: f64::NAN, end: StepEnd::Terminated };
         };
-        let outcome = &self.outcomes[row.start + draw(&self.cumulative[row], rng)];
+        let outcome = &self.outcomes[row.start + draw(&self.columns[row], rng)];
         let end = if outcome.terminated { StepEnd::Terminated } else { StepEnd::Running };
         Step { state: outcome.next_state, reward: outcome.reward, end }
     }
@@ -279,8 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn long_and_short_rows_are_drawn_alike() {
-        // 3 outcomes are scanned, 40 are bisected: both must agree with the listed probabilities
+    fn long_and_short_rows_are_drawn_as_they_are_listed() {
         for n in [3, 40] {
             let table = Table::from_fn(n, 1, vec![1.0 / n as f64; n], |_, _| {
                 (0..n).map(|s| outcome(2.0 * (s + 1) as f64 / (n * (n + 1)) as f64, s)).collect()
