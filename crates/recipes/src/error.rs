@@ -3,7 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tdrm_core::{PolicyError, RewardError, SearchError};
+use tdrm_algo::advantage::AdvantageError;
+use tdrm_algo::objective::ObjectiveError;
+use tdrm_core::{PolicyError, RewardError, SearchError, ShapeError};
+use tdrm_dfdx::LmError;
 
 /// A recipe could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +74,18 @@ pub enum RecipeError {
         /// Where the finished stages are.
         state: PathBuf,
     },
+    /// The language model failed.
+    #[error(transparent)]
+    Lm(#[from] LmError),
+    /// Columns of a trajectory do not fit together.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// An advantage could not be computed.
+    #[error(transparent)]
+    Advantage(#[from] AdvantageError),
+    /// An objective could not be computed.
+    #[error(transparent)]
+    Objective(#[from] ObjectiveError),
     /// A policy failed.
     #[error(transparent)]
     Policy(#[from] PolicyError),

@@ -1,6 +1,9 @@
 //! Compositions: configs, drivers and published methods.
 
+pub mod cycle;
 mod error;
+mod model;
+mod pretrain;
 mod problem;
 pub mod report;
 mod stop;
@@ -8,6 +11,8 @@ mod store;
 pub mod text;
 
 pub use error::RecipeError;
+pub use model::{Context, Draws, Model};
+pub use pretrain::{PretrainConfig, PretrainReport, pretrain};
 pub use problem::{Judge, Problem, read_problems};
 pub use stop::Stop;
 pub use store::{Store, write_atomically};
