@@ -98,8 +98,7 @@ def main():
             mine.setdefault(name, []).append(rate)
         for name, rate in b.items():
             peers.setdefault(name, []).append(rate)
-            base = name.split(" ")[0]
-            ratios.setdefault(name, []).append(a[base] / rate)
+            ratios.setdefault(name, []).append(a[name.removesuffix(" bare")] / rate)
     import gymnasium
     import numpy
 

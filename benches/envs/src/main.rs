@@ -62,16 +62,26 @@ fn main() -> Result<()> {
         measure(&args, name, &table, table.n_actions())?;
     }
     let limited = |limit| NonZeroU32::new(limit).context("a limit is positive");
-    measure(&args, "CartPole-v1", &TimeLimit { inner: CartPole::default(), limit: limited(500)? }, 2)?;
+    let cart_pole = TimeLimit { inner: CartPole::default(), limit: limited(500)? };
+    measure(&args, "CartPole-v1", &cart_pole, 2)?;
+    for size in [64, 1024, 8192] {
+        timed(&args, &format!("CartPole-v1 vector of {size}"), 2, |actions| {
+            vector(&cart_pole, actions, size, args.steps)
+        })?;
+    }
     measure(&args, "MountainCar-v0", &TimeLimit { inner: MountainCar {}, limit: limited(200)? }, 3)
 }
 
 fn measure<E: Environment<Action = usize>>(args: &Args, name: &str, environment: &E, n_actions: usize) -> Result<()> {
+    timed(args, name, n_actions, |actions| steps(environment, actions, args.steps))
+}
+
+fn timed(args: &Args, name: &str, n_actions: usize, mut run: impl FnMut(&[usize]) -> f64) -> Result<()> {
     let mut rng = Seed::root(1).rng();
     let actions: Vec<usize> = (0..4096).map(|_| rng.random_range(0..n_actions)).collect();
     for round in 0..=args.rounds {
         let start = cpu_seconds()?;
-        let check = steps(environment, &actions, args.steps);
+        let check = run(&actions);
         let cpu_seconds = cpu_seconds()? - start;
         let rate = args.steps as f64 / cpu_seconds;
         if round > 0 {
@@ -96,6 +106,22 @@ fn steps<E: Environment<Action = usize>>(environment: &E, actions: &[usize], n: 
         let step = environment.step(&state, action, &mut rng);
         total += step.reward;
         state = if step.end.is_over() { environment.reset(&mut rng) } else { step.state };
+    }
+    total
+}
+
+/// As many states at once as a vector environment has, each taking one step in turn.
+fn vector<E: Environment<Action = usize>>(environment: &E, actions: &[usize], size: usize, n: usize) -> f64 {
+    let mut rng = Seed::root(2).rng();
+    let mut states: Vec<_> = (0..size).map(|_| environment.reset(&mut rng)).collect();
+    let mut total = 0.0;
+    for round in 0..n / size {
+        let actions = actions.iter().cycle().skip(round % actions.len());
+        for (state, action) in states.iter_mut().zip(actions) {
+            let step = environment.step(state, action, &mut rng);
+            total += step.reward;
+            *state = if step.end.is_over() { environment.reset(&mut rng) } else { step.state };
+        }
     }
     total
 }
