@@ -18,11 +18,26 @@ fn the_vocabulary_crosses_threads() {
 }
 
 #[test]
+fn built_in_parts_cross_threads() {
+    crosses::<tdrm::value::Target>();
+    crosses::<tdrm::advantage::Estimator>();
+    crosses::<tdrm::objective::Objective>();
+    crosses::<tdrm::verify::MathVerifier>();
+    crosses::<tdrm::envs::tabular::Table>();
+    crosses::<tdrm::envs::learner::TablePolicy>();
+    crosses::<tdrm::dfdx::Lm>();
+}
+
+#[test]
 fn errors_cross_threads() {
     crosses::<PolicyError>();
     crosses::<RewardError>();
     crosses::<SearchError>();
     crosses::<ShapeError>();
+    crosses::<tdrm::advantage::AdvantageError>();
+    crosses::<tdrm::objective::ObjectiveError>();
+    crosses::<tdrm::dfdx::LmError>();
+    crosses::<tdrm::recipes::RecipeError>();
 }
 
 #[test]
