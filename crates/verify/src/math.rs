@@ -93,9 +93,9 @@ impl MathVerifier {
     }
 
     fn judge(&self, gold: Cow<'_, str>, found: Cow<'_, str>, algebra: &mut Algebra) -> Run<Verdict> {
-        let gold_key = text::bare(&gold);
+        let same_text = text::same(&gold, &found);
         let a = Reading::new(gold, algebra)?;
-        if !gold_key.is_empty() && gold_key == text::bare(&found) {
+        if same_text {
             let form = a.canonical(algebra);
             return Ok(Verdict::Correct { gold: form.clone(), extracted: form });
         }

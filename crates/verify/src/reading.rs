@@ -55,7 +55,7 @@ impl<'a> Reading<'a> {
             Content::Words(text::words(text))
         } else {
             match parse(text, &lexed, algebra).and_then(|v| expand(algebra, v)) {
-                Ok(value) if is_wordy(algebra, &value) => Content::Words(text::words(text)),
+                Ok(value) if !digits && is_wordy(algebra, &value) => Content::Words(text::words(text)),
                 Ok(value) => Content::Value(value),
                 Err(Halt::Fuel) => return Err(Halt::Fuel),
                 Err(Halt::Syntax(_)) if lexed.words > 0 => Content::Words(text::words(text)),

@@ -192,3 +192,10 @@ pub(crate) fn unit(word: &str) -> Option<Unit> {
     };
     Some(Unit { base, size: (n, d) })
 }
+
+/// Numbers written out.
+pub(crate) fn number(word: &str) -> Option<i64> {
+    let names =
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+    names.iter().position(|n| n.eq_ignore_ascii_case(word)).map(|n| n as i64)
+}

@@ -166,6 +166,10 @@ pub(crate) fn assigned<'v>(algebra: &Algebra, value: &'v Value) -> Option<&'v Va
     if is_name(algebra, first) {
         return Some(last);
     }
+    // `2^4 = 16`
+    if sides.iter().all(|v| matches!(v, Value::Expr(e) if !algebra.is_symbolic(e))) {
+        return Some(last);
+    }
     let constant = matches!(first, Value::Expr(e) if !algebra.is_symbolic(e)) || !matches!(first, Value::Expr(_));
     (constant && is_name(algebra, last)).then_some(first)
 }

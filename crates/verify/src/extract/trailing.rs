@@ -144,7 +144,39 @@ fn last_number(text: &str, from: usize) -> Option<&str> {
     } else {
         number
     };
-    (!number.is_empty()).then_some(number)
+    if number.is_empty() {
+        return None;
+    }
+    Some(formula_around(text, from, cut, cut + number.len()).unwrap_or(number))
+}
+
+/// The formula around a number that has letters next to it, as in `f(x) = 2x`: from the last relation sign or word
+/// to the next word.
+fn formula_around(text: &str, from: usize, start: usize, end: usize) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let letter = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_alphabetic);
+    let single = |i: usize| letter(i) && !letter(i + 1) && (i == 0 || !letter(i - 1));
+    let after = single(end) || (bytes.get(end) == Some(&b'*') && single(end + 1));
+    let before = start > from
+        && (single(start - 1)
+            || (matches!(bytes[start - 1], b'+' | b'-' | b'*' | b'^') && start >= 2 && single(start - 2)));
+    if !after && !before {
+        return None;
+    }
+    let line = text[..start].rfind('\n').map_or(from, |i| (i + 1).max(from));
+    let mut left = text[line..start].rfind(['=', ':', '<', '>']).map_or(line, |i| line + i + 1);
+    loop {
+        let prefix = expression_prefix(&text[left..]);
+        if left + prefix >= end {
+            let formula = text[left..left + prefix].trim().trim_end_matches(['.', ',', ';']);
+            return (!formula.is_empty()).then_some(formula);
+        }
+        let word = left + prefix;
+        left = word + text[word..].find(|c: char| !c.is_ascii_alphabetic() && c != '\'')?;
+        if left > start {
+            return None;
+        }
+    }
 }
 
 fn extend_left(bytes: &[u8], from: usize, digit: usize) -> usize {

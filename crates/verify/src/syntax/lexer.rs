@@ -207,6 +207,7 @@ impl<'a> Lexer<'a, '_> {
             "inf" | "infinity" | "oo" | "infty" | "Infinity" => Tok::Fun("infinity"),
             _ if after_number && (all > 1 || prose) && words::unit(run).is_some() => Tok::Unit(run),
             _ if prose && words::unit(run).is_some() && all > 1 => Tok::Unit(run),
+            _ if words::number(run).is_some() => Tok::Num(Rational::int(words::number(run).unwrap_or(0))),
             _ if (!prose || self.prose_names) && words::function(run) => Tok::Fun(run),
             _ => return self.split_word(run, prose),
         };

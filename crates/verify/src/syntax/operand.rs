@@ -139,6 +139,7 @@ impl<'a> Parser<'a, '_> {
             Tok::LFloor => self.rounded(Func::Floor, &Tok::RFloor),
             Tok::LCeil => self.rounded(Func::Ceil, &Tok::RCeil),
             Tok::EnvBegin(name) => self.environment(name),
+            Tok::Dots => self.algebra.symbol("\\ldots").map(Value::Expr),
             Tok::EmptySet => Ok(Value::Set(Vec::new())),
             Tok::Percent | Tok::Degree => Err(Halt::Syntax("a mark without a number")),
             _ => Err(Halt::Syntax("an expression is missing")),
@@ -239,9 +240,6 @@ impl<'a> Parser<'a, '_> {
 
     /// Words before a relation name something, words after a value count something.
     fn word(&mut self, word: &'a str) -> Run<Value> {
-        if let Some(n) = number_word(word) {
-            return Ok(Value::Expr(Expr::int(n)));
-        }
         let mut name = word.to_owned();
         while let Some(Tok::Word(next)) = self.peek() {
             name.push(' ');
@@ -644,11 +642,4 @@ fn logarithm(algebra: &mut Algebra, name: &str, base: Option<Expr>, args: &[Expr
             algebra.div(&ln, &scale)
         }
     }
-}
-
-/// Numbers written out.
-fn number_word(word: &str) -> Option<i64> {
-    let names =
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
-    names.iter().position(|n| n.eq_ignore_ascii_case(word)).map(|n| n as i64)
 }

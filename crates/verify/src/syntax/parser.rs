@@ -311,6 +311,7 @@ impl<'a> Parser<'a, '_> {
             | Tok::Fun(_)
             | Tok::Cmd(_)
             | Tok::Begin
+            | Tok::Dots
             | Tok::LBar
             | Tok::LFloor
             | Tok::LCeil => true,
