@@ -10,12 +10,12 @@ mod driver;
 mod fit;
 mod grpo;
 mod guided;
-mod quality;
+pub(crate) mod quality;
 mod report;
 mod results;
 mod sample;
 mod select;
-mod stats;
+pub(crate) mod stats;
 
 pub use arm::{Arm, Bootstrap, Targets};
 pub use config::{CycleConfig, DataConfig, RewardConfig, RlConfig, SearchConfig, TruthConfig};

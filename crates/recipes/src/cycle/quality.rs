@@ -13,13 +13,13 @@ use crate::report::Estimate;
 use crate::{Judge, RecipeError};
 
 /// Values of all prefixes of all samples, `[problems][samples][K+1]`.
-pub(super) type Values = Vec<Vec<Vec<f64>>>;
+pub(crate) type Values = Vec<Vec<Vec<f64>>>;
 
 /// Scores every prefix of every sample, one forward pass per sample.
 ///
 /// # Errors
 /// If the network fails.
-pub(super) fn score(lm: &Lm, data: &[Sampled]) -> Result<Values, RecipeError> {
+pub(crate) fn score(lm: &Lm, data: &[Sampled]) -> Result<Values, RecipeError> {
     data.iter()
         .map(|p| {
             let sequences: Vec<_> = p.samples.iter().map(|s| p.value_sequence(s)).collect();
@@ -31,7 +31,7 @@ pub(super) fn score(lm: &Lm, data: &[Sampled]) -> Result<Values, RecipeError> {
 
 /// The same value everywhere.
 #[must_use]
-pub(super) fn constant(value: f64, data: &[Sampled]) -> Values {
+pub(crate) fn constant(value: f64, data: &[Sampled]) -> Values {
     let prefixes = |s: &Sample| vec![value; s.response.step_ends.len() + 1];
     data.iter().map(|p| p.samples.iter().map(prefixes).collect()).collect()
 }
@@ -173,7 +173,11 @@ pub(super) fn measure(values: &Values, data: &[Sampled], truth: &Truth, seed: Se
 }
 
 /// (value, outcome) of the chosen prefixes, per problem: problems are what is resampled.
-fn pairs(values: &Values, data: &[Sampled], chosen: impl Fn(usize) -> std::ops::Range<usize>) -> Vec<Vec<(f64, bool)>> {
+pub(crate) fn pairs(
+    values: &Values,
+    data: &[Sampled],
+    chosen: impl Fn(usize) -> std::ops::Range<usize>,
+) -> Vec<Vec<(f64, bool)>> {
     let of_sample = |(s, v): (&Sample, &Vec<f64>)| {
         v[chosen(s.response.step_ends.len())].iter().map(|&x| (x, s.correct)).collect::<Vec<_>>()
     };

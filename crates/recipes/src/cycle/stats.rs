@@ -12,25 +12,25 @@ const RESAMPLES: usize = 1000;
 const SUBSETS: usize = 64;
 
 /// Mean; 0 of nothing.
-pub(super) fn mean(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, n) = values.fold((0.0, 0_usize), |(sum, n), x| (sum + x, n + 1));
     sum / n.max(1) as f64
 }
 
 /// Mean with a 95 % percentile bootstrap interval over the values.
-pub(super) fn mean_with_interval(values: &[f64], seed: Seed) -> Estimate {
+pub(crate) fn mean_with_interval(values: &[f64], seed: Seed) -> Estimate {
     let of = |rows: &[usize]| mean(rows.iter().map(|&i| values[i]));
     resampled(values.len(), of, seed)
 }
 
 /// Paired difference of means, a − b, over the same problems.
-pub(super) fn difference(a: &[f64], b: &[f64], seed: Seed) -> Estimate {
+pub(crate) fn difference(a: &[f64], b: &[f64], seed: Seed) -> Estimate {
     let differences: Vec<_> = a.iter().zip(b).map(|(a, b)| a - b).collect();
     mean_with_interval(&differences, seed)
 }
 
 /// A statistic of `n` units with its percentile bootstrap interval.
-fn resampled(n: usize, statistic: impl Fn(&[usize]) -> f64, seed: Seed) -> Estimate {
+pub(crate) fn resampled(n: usize, statistic: impl Fn(&[usize]) -> f64, seed: Seed) -> Estimate {
     let all: Vec<_> = (0..n).collect();
     let point = statistic(&all);
     if n == 0 {
@@ -47,7 +47,7 @@ fn resampled(n: usize, statistic: impl Fn(&[usize]) -> f64, seed: Seed) -> Estim
 }
 
 /// Brier score of (value, outcome) pairs, problems resampled.
-pub(super) fn brier(pairs: &[Vec<(f64, bool)>], seed: Seed) -> Estimate {
+pub(crate) fn brier(pairs: &[Vec<(f64, bool)>], seed: Seed) -> Estimate {
     let square = |&(v, right): &(f64, bool)| (v - f64::from(u8::from(right))).powi(2);
     let sums: Vec<_> = pairs.iter().map(|p| (p.iter().map(square).sum::<f64>(), p.len() as f64)).collect();
     let of = |rows: &[usize]| {
@@ -60,7 +60,7 @@ pub(super) fn brier(pairs: &[Vec<(f64, bool)>], seed: Seed) -> Estimate {
 /// Area under the ROC curve of (value, outcome) pairs, ties counted half, problems resampled.
 ///
 /// `None` where one of the two outcomes never occurs.
-pub(super) fn auc(pairs: &[Vec<(f64, bool)>], seed: Seed) -> Option<Estimate> {
+pub(crate) fn auc(pairs: &[Vec<(f64, bool)>], seed: Seed) -> Option<Estimate> {
     let mut sorted: Vec<(f64, bool, usize)> =
         pairs.iter().enumerate().flat_map(|(i, p)| p.iter().map(move |&(v, right)| (v, right, i))).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -89,7 +89,7 @@ fn weighted_auc(sorted: &[(f64, bool, usize)], weights: &[f64]) -> f64 {
 }
 
 /// Expected outcome of the best of `n` of these samples by score, over all subsets of size n; ties are broken evenly.
-pub(super) fn best_of(scores: &[f64], outcomes: &[bool], n: usize) -> f64 {
+pub(crate) fn best_of(scores: &[f64], outcomes: &[bool], n: usize) -> f64 {
     {
         let _ = (scores, outcomes, n);
         0.0
@@ -97,12 +97,12 @@ pub(super) fn best_of(scores: &[f64], outcomes: &[bool], n: usize) -> f64 {
 }
 
 /// P(at least one of k samples is right).
-pub(super) fn pass_at(n: usize, right: usize, k: usize) -> f64 {
+pub(crate) fn pass_at(n: usize, right: usize, k: usize) -> f64 {
     tdrm_algo::metrics::pass_at_k(n as u64, right as u64, k as u64).unwrap_or(f64::NAN)
 }
 
 /// Expected outcome of the majority answer of `n` samples, over random subsets.
-pub(super) fn majority(answers: &[Option<&str>], outcomes: &[bool], n: usize, seed: Seed) -> f64 {
+pub(crate) fn majority(answers: &[Option<&str>], outcomes: &[bool], n: usize, seed: Seed) -> f64 {
     let subsets = if n >= answers.len() { 1 } else { SUBSETS };
     let rng = &mut seed.rng();
     let vote = |_| {
