@@ -4,9 +4,12 @@
 //! prompt (prefill), or both at once. Each row is computed by itself: its result depends on its slot's earlier tokens
 //! and on nothing else, bit for bit. One call runs on one thread; threads own different slots.
 
+use std::ops::Range;
+
+use crate::attention::Heads;
 use crate::layer::LayerShape;
 use crate::matmul::Into;
-use crate::panels::Panels;
+use crate::panels::{Kernel, Lanes, Panels, WIDTH};
 use crate::rope::{RopeTable, Rotation};
 use crate::scratch::{self, carve};
 use crate::{ShapeError, error, rmsnorm, simd, swiglu};
@@ -20,13 +23,14 @@ pub struct Place {
     pub position: usize,
 }
 
-/// Keys and values of one layer for a fixed number of slots.
+/// Keys and values of one layer for a fixed number of slots, laid out so that both products of attention are products of
+/// a row with a panel.
 #[derive(Debug, Clone)]
 pub struct Cache {
-    /// `[slots, K, D, capacity]`: a query meets one coordinate of many keys at a time.
-    keys: Vec<f32>,
-    /// `[slots, K, capacity, D]`.
-    values: Vec<f32>,
+    /// `[slots, K, capacity/32, D, 32]`: panels of 32 keys.
+    keys: Vec<Lanes>,
+    /// `[slots, K, D/32, capacity, 32]`: panels of 32 coordinates.
+    values: Vec<Lanes>,
     slots: usize,
     capacity: usize,
     key_value_heads: usize,
@@ -37,14 +41,15 @@ impl Cache {
     /// Room for `slots` sequences of up to `capacity` tokens.
     #[must_use]
     pub fn new(shape: &LayerShape, slots: usize, capacity: usize) -> Self {
-        let len = slots * capacity * shape.heads.key_value_width();
+        let Heads { key_value, dim, .. } = shape.heads;
+        let heads = slots * key_value;
         Self {
-            keys: vec![0.0; len],
-            values: vec![0.0; len],
+            keys: vec![[0.0; WIDTH]; heads * capacity.div_ceil(WIDTH) * dim],
+            values: vec![[0.0; WIDTH]; heads * dim.div_ceil(WIDTH) * capacity],
             slots,
             capacity,
-            key_value_heads: shape.heads.key_value,
-            dim: shape.heads.dim,
+            key_value_heads: key_value,
+            dim,
         }
     }
 
@@ -55,36 +60,70 @@ impl Cache {
     pub fn fork(&mut self, from: usize, to: usize, positions: usize) -> Result<(), ShapeError> {
         error::at_least("slots of the cache", from.max(to) + 1, self.slots)?;
         error::at_least("capacity of the cache", positions, self.capacity)?;
-        let slot = self.key_value_heads * self.dim * self.capacity;
-        for coordinate in 0..self.key_value_heads * self.dim {
-            let start = coordinate * self.capacity;
-            self.keys.copy_within(from * slot + start..from * slot + start + positions, to * slot + start);
-        }
         for head in 0..self.key_value_heads {
-            let start = head * self.capacity * self.dim;
-            self.values.copy_within(from * slot + start..from * slot + start + positions * self.dim, to * slot + start);
+            let (start, end) = (self.keys_of(from, head).start, self.keys_of(to, head).start);
+            self.keys.copy_within(start..start + positions.div_ceil(WIDTH) * self.dim, end);
+            let (start, end) = (self.values_of(from, head).start, self.values_of(to, head).start);
+            for panel in 0..self.dim.div_ceil(WIDTH) {
+                let offset = panel * self.capacity;
+                self.values.copy_within(start + offset..start + offset + positions, end + offset);
+            }
         }
         Ok(())
     }
 
+    fn keys_of(&self, slot: usize, head: usize) -> Range<usize> {
+        let len = self.capacity.div_ceil(WIDTH) * self.dim;
+        let start = (slot * self.key_value_heads + head) * len;
+        start..start + len
+    }
+
+    fn values_of(&self, slot: usize, head: usize) -> Range<usize> {
+        let len = self.dim.div_ceil(WIDTH) * self.capacity;
+        let start = (slot * self.key_value_heads + head) * len;
+        start..start + len
+    }
+
     /// Writes the key and the value of a token; `key_value` is `[K·D keys | K·D values]`.
-    fn write(&mut self, place: Place, key_value: &[f32]) {
+    fn write(&mut self, Place { slot, position }: Place, key_value: &[f32]) {
         let (k, v) = key_value.split_at(self.key_value_heads * self.dim);
-        for head in 0..self.key_value_heads {
-            let start = (place.slot * self.key_value_heads + head) * self.capacity * self.dim;
-            for (i, k) in k[head * self.dim..(head + 1) * self.dim].iter().enumerate() {
-                self.keys[start + i * self.capacity + place.position] = *k;
+        for (head, (k, v)) in k.chunks_exact(self.dim).zip(v.chunks_exact(self.dim)).enumerate() {
+            let keys = self.keys_of(slot, head).start + position / WIDTH * self.dim;
+            for (row, k) in self.keys[keys..keys + self.dim].iter_mut().zip(k) {
+                row[position % WIDTH] = *k;
             }
-            let to = start + place.position * self.dim;
-            self.values[to..to + self.dim].copy_from_slice(&v[head * self.dim..(head + 1) * self.dim]);
+            let values = self.values_of(slot, head).start + position;
+            for (panel, v) in v.chunks(WIDTH).enumerate() {
+                self.values[values + panel * self.capacity][..v.len()].copy_from_slice(v);
+            }
         }
     }
 
-    /// The keys `[D, capacity]` and values `[capacity, D]` of a head.
-    fn head(&self, slot: usize, head: usize) -> (&[f32], &[f32]) {
-        let len = self.capacity * self.dim;
-        let start = (slot * self.key_value_heads + head) * len;
-        (&self.keys[start..start + len], &self.values[start..start + len])
+    /// `out = softmax(q Kᵀ / √D) V` over the first tokens of a slot; `scores` has room for all keys of their panels.
+    fn attend(
+        &self,
+        slot: usize,
+        head: usize,
+        q: &[f32],
+        seen: usize,
+        scale: f32,
+        scores: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let kernel = Kernel::best();
+        let mut total = [[0.0; WIDTH]];
+        let panels = self.keys[self.keys_of(slot, head)].chunks_exact(self.dim);
+        for (scores, keys) in scores.as_chunks_mut::<WIDTH>().0.iter_mut().zip(panels) {
+            kernel.row(q.as_chunks::<1>().0, keys, &mut total);
+            *scores = total[0];
+        }
+        let p = &mut scores[..seen];
+        softmax(p, scale);
+        let panels = self.values[self.values_of(slot, head)].chunks_exact(self.capacity);
+        for (out, values) in out.chunks_mut(WIDTH).zip(panels) {
+            kernel.row(p.as_chunks::<1>().0, &values[..seen], &mut total);
+            out.copy_from_slice(&total[0][..out.len()]);
+        }
     }
 }
 
@@ -168,23 +207,22 @@ impl LayerDecoder {
         for (place, row) in places.iter().zip(qkv.chunks_exact(width)) {
             cache.write(*place, &row[out..]);
         }
-        scratch::with(cache.capacity, |scores| {
-            for ((place, row), attended) in
-                places.iter().zip(qkv.chunks_exact(width)).zip(attended.chunks_exact_mut(out))
-            {
-                self.attend_row(cache, *place, &row[..out], scores, attended);
+        scratch::with(cache.capacity.next_multiple_of(WIDTH), |scores| {
+            for ((place, q), out) in places.iter().zip(qkv.chunks_exact(width)).zip(attended.chunks_exact_mut(out)) {
+                self.attend_row(cache, *place, q, scores, out);
             }
         });
         self.output.apply(attended, x, Into::Add)
     }
 
     /// Attention of one row over its slot's tokens up to itself.
-    fn attend_row(&self, cache: &Cache, place: Place, q: &[f32], scores: &mut [f32], attended: &mut [f32]) {
+    fn attend_row(&self, cache: &Cache, place: Place, q: &[f32], scores: &mut [f32], out: &mut [f32]) {
         let heads = &self.shape.heads;
-        let scores = &mut scores[..=place.position];
-        for (h, (q, out)) in q.chunks_exact(heads.dim).zip(attended.chunks_exact_mut(heads.dim)).enumerate() {
-            let (keys, values) = cache.head(place.slot, h / (heads.query / heads.key_value));
-            attend_head(q, keys, values, cache.capacity, heads.scale(), scores, out);
+        let seen = place.position + 1;
+        let scores = &mut scores[..seen.next_multiple_of(WIDTH)];
+        for (h, (q, out)) in q.chunks_exact(heads.dim).zip(out.chunks_exact_mut(heads.dim)).enumerate() {
+            let key_value = h / (heads.query / heads.key_value);
+            cache.attend(place.slot, key_value, q, seen, heads.scale(), scores, out);
         }
     }
 
@@ -205,33 +243,15 @@ impl LayerDecoder {
 }
 
 dispatch! {
-    /// `out = softmax(q K / √D) V` for one query; `scores` has one place for each key that it may see.
-    fn attend_head<S>(
-        q: &[f32],
-        keys: &[f32],
-        values: &[f32],
-        capacity: usize,
-        scale: f32,
-        scores: &mut [f32],
-        out: &mut [f32],
-    ) {
-        scores.fill(0.0);
-        for (q, keys) in q.iter().zip(keys.chunks_exact(capacity)) {
-            for (s, k) in scores.iter_mut().zip(keys) {
-                *s = S::madd(*q, *k, *s);
-            }
+    /// `x ← softmax(scale · x)`.
+    fn softmax<S>(x: &mut [f32], scale: f32) {
+        let top = simd::max(x) * scale;
+        for x in x.iter_mut() {
+            *x = simd::exp::<S>(S::madd(*x, scale, -top));
         }
-        let top = simd::max(scores) * scale;
-        for s in scores.iter_mut() {
-            *s = simd::exp::<S>(S::madd(*s, scale, -top));
-        }
-        let inverse = simd::sum(scores).recip();
-        out.fill(0.0);
-        for (p, values) in scores.iter().zip(values.chunks_exact(q.len())) {
-            let p = p * inverse;
-            for (o, v) in out.iter_mut().zip(values) {
-                *o = S::madd(p, *v, *o);
-            }
+        let inverse = simd::sum(x).recip();
+        for x in x.iter_mut() {
+            *x *= inverse;
         }
     }
 }

@@ -4,15 +4,16 @@
 //! Every variant adds in the same order, so all rows of a product have the same bits whichever loop they went through.
 
 /// Outputs of a panel: two AVX-512 registers.
-pub(super) const WIDTH: usize = 32;
+pub(crate) const WIDTH: usize = 32;
 /// Rows that are multiplied together: 16 sums of 16 lanes with the two registers of a panel.
 pub(super) const TILE: usize = 8;
 
-type Lanes = [f32; WIDTH];
+/// A row of a panel.
+pub(crate) type Lanes = [f32; WIDTH];
 
 /// The loops for one instruction set.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kernel {
+pub(crate) struct Kernel {
     tile: Loop<TILE>,
     row: Loop<1>,
 }
@@ -22,7 +23,7 @@ type Loop<const ROWS: usize> = unsafe fn(&[[f32; ROWS]], &[Lanes], &mut [Lanes; 
 
 impl Kernel {
     /// The best that this machine has.
-    pub(super) fn best() -> Self {
+    pub(crate) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         match crate::simd::level() {
             crate::simd::Level::Avx512 => return Self { tile: avx512::<TILE>, row: avx512::<1> },
@@ -34,14 +35,14 @@ impl Kernel {
 
     /// A tile of rows against one panel.
     #[expect(unsafe_code, reason = "calls a function compiled for more instructions")]
-    pub(super) fn tile(self, x: &[[f32; TILE]], panel: &[Lanes], total: &mut [Lanes; TILE]) {
+    pub(crate) fn tile(self, x: &[[f32; TILE]], panel: &[Lanes], total: &mut [Lanes; TILE]) {
         // SAFETY: `best` chose the loop after finding the instructions that it is compiled for.
         unsafe { (self.tile)(x, panel, total) }
     }
 
     /// One row against one panel.
     #[expect(unsafe_code, reason = "calls a function compiled for more instructions")]
-    pub(super) fn row(self, x: &[[f32; 1]], panel: &[Lanes], total: &mut [Lanes; 1]) {
+    pub(crate) fn row(self, x: &[[f32; 1]], panel: &[Lanes], total: &mut [Lanes; 1]) {
         // SAFETY: as in `tile`.
         unsafe { (self.row)(x, panel, total) }
     }

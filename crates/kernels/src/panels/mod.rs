@@ -12,7 +12,8 @@ use crate::{ShapeError, error, scratch};
 
 mod kernel;
 
-use kernel::{Kernel, TILE, WIDTH};
+use kernel::TILE;
+pub(crate) use kernel::{Kernel, Lanes, WIDTH};
 
 /// A matrix `[outputs, inputs]` in panels.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,9 +63,6 @@ impl Panels {
         Ok(())
     }
 }
-
-/// Columns of a panel, as the inner loop reads them.
-type Lanes = [f32; WIDTH];
 
 /// Multiplies all rows: whole tiles first, the rest one by one.
 fn multiply(x: &[f32], panels: &Panels, packed: &mut [f32], y: &mut [f32], into: Into) {
