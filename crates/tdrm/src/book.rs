@@ -14,5 +14,6 @@ mod readme {}
 
 pages! {
     introduction = "introduction.md",
+    composing = "composing.md",
     first_steps = "first_steps.md",
 }
