@@ -24,3 +24,14 @@ pub mod laws;
 pub mod mocks;
 
 pub use laws::LawViolation;
+
+/// The examples of the book's pages on this crate and its neighbours are tests of this crate.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/src/environments.md")]
+    mod environments {}
+    #[doc = include_str!("../../../docs/src/search.md")]
+    mod search {}
+    #[doc = include_str!("../../../docs/src/testkit.md")]
+    mod testkit {}
+}
