@@ -82,8 +82,23 @@ impl MathVerifier {
     /// ```
     ///
     /// # Errors
-    /// If the text cannot be read within the fuel.
+    /// If the text cannot be read within the fuel, or its form does not settle.
     pub fn canonical(&self, text: &str) -> Result<String, Unparsable> {
+        let mut form = self.form(text)?;
+        for _ in 0..Self::ROUNDS {
+            let again = self.form(&form)?;
+            if again == form {
+                return Ok(form);
+            }
+            form = again;
+        }
+        Err(Unparsable::Undecided { detail: format!("no fixed form after {} readings", Self::ROUNDS) })
+    }
+
+    /// Readings after which a canonical form must read back as itself; formulas need one.
+    const ROUNDS: usize = 4;
+
+    fn form(&self, text: &str) -> Result<String, Unparsable> {
         let mut algebra = Algebra::new(Fuel::new(self.fuel));
         match Reading::new(Cow::Borrowed(text), &mut algebra) {
             Err(_) => Err(algebra.fuel.out()),
@@ -93,6 +108,12 @@ impl MathVerifier {
     }
 
     fn judge(&self, gold: Cow<'_, str>, found: Cow<'_, str>, algebra: &mut Algebra) -> Run<Verdict> {
+        if text::bare_is_empty(&gold) {
+            return Ok(unparsable(Unparsable::Gold { detail: "it holds no answer".into() }, None, None));
+        }
+        if text::bare_is_empty(&found) {
+            return Ok(unparsable(Unparsable::NoAnswer, None, None));
+        }
         let same_text = text::same(&gold, &found);
         let a = Reading::new(gold, algebra)?;
         if same_text {

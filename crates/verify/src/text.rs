@@ -34,6 +34,13 @@ pub(crate) fn bare(text: &str) -> String {
     out
 }
 
+/// True if nothing but mark-up is there.
+pub(crate) fn bare_is_empty(text: &str) -> bool {
+    !text.bytes().take(64).any(|b| b.is_ascii_alphanumeric() || b >= 0x80)
+        && text.len() <= LONG
+        && bare(text).is_empty()
+}
+
 /// Longer texts are compared as they stand.
 const LONG: usize = 4096;
 
@@ -42,11 +49,7 @@ pub(crate) fn same(a: &str, b: &str) -> bool {
     if a.len().max(b.len()) > LONG {
         return a == b;
     }
-    if a.len() == b.len() && a == b {
-        return !bare(a).is_empty();
-    }
-    let key = bare(a);
-    !key.is_empty() && key == bare(b)
+    a == b || bare(a) == bare(b)
 }
 
 const WRAPPERS: [&str; 18] = [
