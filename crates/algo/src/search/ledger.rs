@@ -24,7 +24,12 @@ impl<'s, S: SearchSpace + ?Sized> Ledger<'s, S> {
 
     /// `width` children of each node, in the order of the nodes; node `i` draws from `seed.child(i)`.
     pub(super) fn expand(&mut self, nodes: &[&S::Node], width: usize, seed: Seed) -> Children<S::Node> {
-        let request = |(i, &node)| Expand { node, width, seed: seed.child(i as u64) };
+        self.expand_by(&nodes.iter().map(|&node| (node, width)).collect::<Vec<_>>(), seed)
+    }
+
+    /// As [`Ledger::expand`], with a width for each node.
+    pub(super) fn expand_by(&mut self, nodes: &[(&S::Node, usize)], seed: Seed) -> Children<S::Node> {
+        let request = |(i, &(node, width)): (usize, &(_, _))| Expand { node, width, seed: seed.child(i as u64) };
         let requests: Vec<_> = nodes.iter().enumerate().map(request).collect();
         let families = answered(requests.len(), self.space.expand(&requests)?)?;
         for child in families.iter().flatten() {

@@ -10,6 +10,9 @@
 //! | [`WeightedMajority`] | N complete solutions | the answer with the largest sum of values |
 //! | [`GreedySearch`] | `branching` children of one node per level | the best valued leaf of the whole tree |
 //! | [`Beam`] | `width` children of `beam` nodes per level | the best valued leaf of the whole tree |
+//! | [`Dvts`] | `width` children of one node per level, in each of several subtrees | the best valued leaf of all |
+//! | [`Rebase`] | a budget of children per level, shared out by value | the best valued leaf of the whole tree |
+//! | [`Mcts`] | `width` children of the node that values and visits point to | the best valued leaf of the whole tree |
 //!
 //! # What they share
 //! Randomness: the request for node `i` of level `d` has seed `seed.child(d).child(i)`, sample `i` of a best-of-N
@@ -47,11 +50,17 @@
 
 mod beam;
 mod best_of_n;
+mod dvts;
 mod ledger;
+mod mcts;
+mod rebase;
 mod vote;
 
 pub use beam::{Beam, GreedySearch};
 pub use best_of_n::BestOfN;
+pub use dvts::Dvts;
+pub use mcts::Mcts;
+pub use rebase::{Rebase, allocate};
 pub use vote::{Class, Majority, WeightedMajority, tally};
 
 #[cfg(test)]
