@@ -106,6 +106,26 @@ impl Packed {
         Self::new(config, batch.iter().copied(), |_, len| Ok((0..len).collect()))
     }
 
+    /// The shape of the outputs.
+    pub(crate) fn outputs(&self) -> OutputShape {
+        OutputShape { counts: self.counts.clone(), len: self.picks.len() }
+    }
+}
+
+/// How many outputs each sequence has.
+#[derive(Debug, Clone)]
+pub(crate) struct OutputShape {
+    /// `[B]`, with sum P.
+    counts: Vec<usize>,
+    len: usize,
+}
+
+impl OutputShape {
+    /// Outputs in all, P.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Cuts `[P]` outputs into the sequences'.
     pub(crate) fn ragged<T: Clone>(&self, flat: &[T]) -> Vec<Vec<T>> {
         let mut start = 0;

@@ -29,12 +29,17 @@
 //! # Ok::<(), tdrm_dfdx::LmError>(())
 //! ```
 //!
+//! [`ActorCritic`] is the small network for the classic environments, trained through the same seam.
+//!
 //! A program that trains should call [`tdrm_kernels::alloc::tune`] once, at its start.
 
+mod actor_critic;
 mod batch;
 mod checkpoint;
+mod composed;
 mod config;
 mod core_traits;
+mod engine;
 mod error;
 mod layout;
 mod lm;
@@ -45,9 +50,11 @@ mod state;
 mod tape;
 mod trainer;
 
+pub use actor_critic::{ActorCritic, ActorCriticConfig, Episode};
 pub use batch::{Sequence, ValueSequence};
 pub use config::{Architecture, LmConfig};
 pub use core_traits::{LmLearner, LmPolicy};
+pub use engine::{Device, Engine};
 pub use error::LmError;
 pub use lm::Lm;
 pub use optimiser::{Decay, Optimiser, Schedule};

@@ -1,6 +1,7 @@
 //! Settings of an optimiser run.
 
 use serde::{Deserialize, Serialize};
+use tdrm_kernels::adamw::AdamW;
 
 use crate::LmError;
 
@@ -66,6 +67,21 @@ impl Optimiser {
         match settings.into_iter().find(|(_, holds, ..)| !holds) {
             Some((what, _, expected, got)) => Err(LmError::Setting { what, expected, got: f64::from(got) }),
             None => Ok(()),
+        }
+    }
+}
+
+impl Optimiser {
+    /// The constants of the step after `step` steps, for a gradient of this norm.
+    pub(crate) fn constants(&self, step: u64, gradient_norm: f64) -> AdamW {
+        AdamW {
+            learning_rate: (f64::from(self.learning_rate) * self.schedule.factor(step)) as f32,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            weight_decay: self.weight_decay,
+            step: i32::try_from(step + 1).unwrap_or(i32::MAX),
+            gradient_scale: (f64::from(self.clip_norm) / (gradient_norm + 1e-6)).min(1.0) as f32,
         }
     }
 }

@@ -56,8 +56,8 @@ impl Lm {
             let picks = Picks::new(&packed.rows, &packed.picks)?;
             head::log_probs(self.norm(), self.output(), temperature, picks, &packed.targets, &hidden, &mut scores)?;
             let (log_prob, entropy): (Vec<_>, Vec<_>) = scores.iter().map(|s| (s.log_prob, s.entropy)).unzip();
-            all.log_probs.extend(packed.ragged(&log_prob));
-            all.entropies.extend(packed.ragged(&entropy));
+            all.log_probs.extend(packed.outputs().ragged(&log_prob));
+            all.entropies.extend(packed.outputs().ragged(&entropy));
         }
         Ok(all)
     }
@@ -75,7 +75,7 @@ impl Lm {
             let (weight, bias) = self.score();
             let picks = Picks::new(&packed.rows, &packed.picks)?;
             head::values(self.norm(), weight, bias, picks, &hidden, &mut values)?;
-            all.extend(packed.ragged(&values));
+            all.extend(packed.outputs().ragged(&values));
         }
         Ok(all)
     }

@@ -96,10 +96,6 @@ impl Graph {
         Self { lm: lm.clone(), packed: Arc::new(packed), parameters, device, pool }
     }
 
-    pub(crate) fn packed(&self) -> &Packed {
-        &self.packed
-    }
-
     /// Embeds the tokens and runs all layers.
     pub(crate) fn hidden(&self) -> Result<Stream, LmError> {
         let mut stream = self.embed(Tape::default());

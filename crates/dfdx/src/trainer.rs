@@ -6,8 +6,8 @@ use tdrm_kernels::adamw;
 
 use crate::batch::Packed;
 use crate::score::{Ragged, Scores, check_temperature};
-use crate::tape::{Graph, Outputs, Pool, floats};
-use crate::{Lm, LmError, Optimiser, Sequence, ValueSequence};
+use crate::tape::Pool;
+use crate::{Engine, Lm, LmError, Optimiser, Sequence, ValueSequence};
 
 /// What an optimiser step did.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,7 @@ pub struct Trainer {
     pub(crate) second_moment: Vec<f32>,
     pub(crate) step: u64,
     touched: Touched,
+    engine: Engine,
     pool: Pool,
 }
 
@@ -59,8 +60,14 @@ impl Trainer {
         optimiser.check()?;
         let zeros = || vec![0.0; lm.len()];
         let (gradient, first_moment, second_moment) = (zeros(), zeros(), zeros());
-        let (touched, pool) = (Touched::default(), Pool::default());
-        Ok(Self { lm, optimiser, gradient, first_moment, second_moment, step: 0, touched, pool })
+        let (touched, engine, pool) = (Touched::default(), Engine::default(), Pool::default());
+        Ok(Self { lm, optimiser, gradient, first_moment, second_moment, step: 0, touched, engine, pool })
+    }
+
+    /// Runs forward and backward passes on another engine.
+    #[must_use]
+    pub fn with_engine(self, engine: Engine) -> Self {
+        Self { engine, ..self }
     }
 
     /// The model as it is now; a clone of it is a snapshot.
@@ -125,19 +132,27 @@ impl Trainer {
         if batch.is_empty() {
             return Ok(());
         }
-        let graph = Graph::new(&self.lm, Packed::for_targets(self.lm.config(), batch)?, self.pool.clone());
-        let outputs = graph.scores(graph.hidden()?, temperature)?;
-        let (values, packed) = (floats(&outputs), graph.packed());
-        let (log_probs, entropies) = values.split_at(packed.picks.len());
-        let wanted = coefficients(&Scores { log_probs: packed.ragged(log_probs), entropies: packed.ragged(entropies) });
-        let mut c = packed.flat("log-probabilities", &wanted.log_probs, self.step)?;
-        if wanted.entropies.is_empty() {
-            c.resize(2 * packed.picks.len(), 0.0);
-        } else {
-            c.extend(packed.flat("entropies", &wanted.entropies, self.step)?);
+        let packed = Packed::for_targets(self.lm.config(), batch)?;
+        let (shape, step) = (packed.outputs(), self.step);
+        let ask = &mut |values: &[f32]| {
+            let (log_probs, entropies) = values.split_at(shape.len());
+            let scores = Scores { log_probs: shape.ragged(log_probs), entropies: shape.ragged(entropies) };
+            let wanted = coefficients(&scores);
+            let mut c = shape.flat("log-probabilities", &wanted.log_probs, step)?;
+            if wanted.entropies.is_empty() {
+                c.resize(2 * shape.len(), 0.0);
+            } else {
+                c.extend(shape.flat("entropies", &wanted.entropies, step)?);
+            }
+            Ok(c)
+        };
+        if shape.len() == 0 {
+            // Nothing to score; the caller's function is still told, so that it sees every sequence.
+            return ask(&[]).map(|_| ());
         }
+        self.engine.policy(&self.lm, packed, temperature, &self.pool, ask, &mut self.gradient)?;
         self.touched.policy = true;
-        self.back_propagate(&graph, outputs, c)
+        Ok(())
     }
 
     /// Adds the gradient of `Σ c · z` over the scalar head's outputs z at the given positions, with `c = coefficients(z)`.
@@ -152,24 +167,14 @@ impl Trainer {
         if batch.is_empty() {
             return Ok(());
         }
-        let graph = Graph::new(&self.lm, Packed::for_positions(self.lm.config(), batch)?, self.pool.clone());
-        let outputs = graph.values(graph.hidden()?)?;
-        let (values, packed) = (floats(&outputs), graph.packed());
-        let c = packed.flat("values", &coefficients(&packed.ragged(&values)), self.step)?;
+        let packed = Packed::for_positions(self.lm.config(), batch)?;
+        let (shape, step) = (packed.outputs(), self.step);
+        let ask = &mut |values: &[f32]| shape.flat("values", &coefficients(&shape.ragged(values)), step);
+        if shape.len() == 0 {
+            return ask(&[]).map(|_| ());
+        }
+        self.engine.value(&self.lm, packed, &self.pool, ask, &mut self.gradient)?;
         self.touched.value = true;
-        self.back_propagate(&graph, outputs, c)
-    }
-
-    /// Lends the gradient buffer to a backward pass; without outputs there is nothing to do (and dfdx cannot sum them).
-    fn back_propagate(&mut self, graph: &Graph, outputs: Outputs, coefficients: Vec<f32>) -> Result<(), LmError> {
-        if coefficients.is_empty() {
-            return Ok(());
-        }
-        let result = graph.backward(outputs, coefficients, std::mem::take(&mut self.gradient));
-        if result.is_err() {
-            self.clear();
-        }
-        self.gradient = result?;
         Ok(())
     }
 
@@ -188,7 +193,7 @@ impl Trainer {
             self.clear();
             return Err(LmError::NotFinite { what: "gradient".to_owned(), step: self.step });
         }
-        let constants = self.constants(gradient_norm);
+        let constants = self.optimiser.constants(self.step, gradient_norm);
         let theta = self.lm.theta_mut();
         for range in ranges {
             let (m, v) = (&mut self.first_moment[range.clone()], &mut self.second_moment[range.clone()]);
@@ -204,19 +209,6 @@ impl Trainer {
         let (layout, Touched { policy, value }) = (self.lm.layout(), self.touched);
         let body = (policy || value).then(|| layout.body());
         body.into_iter().chain(policy.then(|| layout.head.clone())).chain(value.then(|| layout.score.clone())).collect()
-    }
-
-    fn constants(&self, gradient_norm: f64) -> adamw::AdamW {
-        let Optimiser { learning_rate, beta1, beta2, epsilon, weight_decay, clip_norm, schedule } = self.optimiser;
-        adamw::AdamW {
-            learning_rate: (f64::from(learning_rate) * schedule.factor(self.step)) as f32,
-            beta1,
-            beta2,
-            epsilon,
-            weight_decay,
-            step: i32::try_from(self.step + 1).unwrap_or(i32::MAX),
-            gradient_scale: (f64::from(clip_norm) / (gradient_norm + 1e-6)).min(1.0) as f32,
-        }
     }
 
     /// Forgets the accumulated gradient.

@@ -49,6 +49,15 @@ impl RopeTable {
         self.cos.len().checked_div(self.half).unwrap_or(0)
     }
 
+    /// `(cos, sin)` of frequency `i` at position `p`.
+    ///
+    /// # Panics
+    /// If the table does not cover the position or there is no such frequency.
+    #[must_use]
+    pub fn angle(&self, p: usize, i: usize) -> (f32, f32) {
+        (self.cos[p * self.half + i], self.sin[p * self.half + i])
+    }
+
     /// Rotates the first `heads` heads of each row, in place; rows are `width` wide, row r has position `positions[r]`.
     ///
     /// # Errors

@@ -132,6 +132,7 @@ fn avx2<const ROWS: usize, const FIRST: usize, const COUNT: usize>(
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "tests state exact values")]
 mod tests {
     use super::*;
 
