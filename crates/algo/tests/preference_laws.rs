@@ -239,8 +239,8 @@ proptest! {
         }
         let target = [t / 2.0, 1.0 - t, t / 2.0];
         let (_, gradient) = cross_entropy(&logits, &target).unwrap();
-        for k in 0..3 {
-            prop_assert!(agrees(gradient[k], |d| cross_entropy(&moved(&logits, k, d), &target).unwrap().0));
+        for (k, &slope) in gradient.iter().enumerate() {
+            prop_assert!(agrees(slope, |d| cross_entropy(&moved(&logits, k, d), &target).unwrap().0));
         }
     }
 
@@ -351,7 +351,7 @@ fn kto_by_hand() {
     let one = NonNegative::new(1.0).unwrap();
     let kto = Kto { beta: positive(1.0), desirable_weight: one, undesirable_weight: one, loss: KtoLoss::Kto };
     let (loss, derivatives) = kto.evaluate(&examples, point);
-    assert!((loss - (sigmoid(-1.0f64) + 0.5) / 2.0).abs() < 1e-15);
+    assert!((loss - sigmoid(-1.0f64).midpoint(0.5)).abs() < 1e-15);
     assert!((derivatives[1] - 0.125).abs() < 1e-15, "½ · σ'(0) = ½ · ¼");
 }
 

@@ -91,3 +91,17 @@ fn where_all_covariances_tie_the_reference_penalises_an_arbitrary_part_of_the_ti
         assert_eq!(taken, tokens / 5, "the reference takes a fifth of {tokens} equal tokens");
     }
 }
+
+/// Our own numbers, which are in the repository: decimal arithmetic with 60 digits.
+#[test]
+fn losses_and_gradients_agree_with_high_precision_arithmetic() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/losses.json");
+    let file: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for case in file["cases"].as_array().unwrap() {
+        let fields = ["loss", "dlogp", "dchosen", "drejected"];
+        let expected =
+            fields.into_iter().filter_map(|field| Some((field, case["answer"].get(field)?.clone()))).collect();
+        let translated = support::Translated { request: case["request"].clone(), expected };
+        translated.check().unwrap();
+    }
+}

@@ -141,6 +141,7 @@ pub struct ObjectiveConfig {
 }
 
 /// Tells `null` from an absent field.
+#[expect(clippy::option_option, reason = "null switches a part of the preset off, an absent field keeps it")]
 fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

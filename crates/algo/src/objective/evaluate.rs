@@ -78,21 +78,15 @@ impl Objective {
             quantile(batch.iter().flat_map(tokens).collect(), 1.0 - fraction)
         });
         denominators.covariance = self.covariance_penalty.and_then(|penalty| penalty.cut(batch));
-        denominators.kept_tokens = batch.iter().map(|s| self.kept(s, &denominators)).sum();
+        denominators.kept_tokens = batch.iter().map(|s| kept(s, denominators.entropy_cut)).sum();
         Ok(denominators)
     }
 
-    fn top_entropy(&self) -> Option<f64> {
+    pub(super) fn top_entropy(&self) -> Option<f64> {
         self.filters.iter().find_map(|filter| match filter {
             Filter::TopEntropy { fraction } => Some(fraction.get()),
             Filter::OffPolicySequence { .. } => None,
         })
-    }
-
-    /// Number of tokens that the entropy filter keeps.
-    fn kept<F: Real>(&self, terms: &SequenceTerms<'_, F>, denominators: &Denominators) -> f64 {
-        let uncertain = |t: usize| denominators.entropy_cut.is_none_or(|cut| terms.entropy[t].as_f64() >= cut);
-        (0..terms.logp.len()).filter(|&t| terms.active(t) && uncertain(t)).count() as f64
     }
 
     fn check_columns<F: Real>(&self, terms: &SequenceTerms<'_, F>, i: usize) -> Result<(), ObjectiveError> {
@@ -123,6 +117,12 @@ impl Objective {
         }
         Ok(())
     }
+}
+
+/// Number of tokens that the entropy filter keeps.
+fn kept<F: Real>(terms: &SequenceTerms<'_, F>, cut: Option<f64>) -> f64 {
+    let uncertain = |t: usize| cut.is_none_or(|cut| terms.entropy[t].as_f64() >= cut);
+    (0..terms.logp.len()).filter(|&t| terms.active(t) && uncertain(t)).count() as f64
 }
 
 fn run<F: Real, S: TokenLoss<F>>(

@@ -56,6 +56,7 @@ const LOG_RATIO_LIMIT: f64 = 20.0;
 impl KlEstimator {
     /// The estimate at `d = log π − log π_ref`. `Full` cannot be computed from one sample and gives k1.
     #[must_use]
+    #[inline]
     pub fn at<F: Real>(self, d: F) -> KlDual<F> {
         match self {
             Self::K1 | Self::Full => KlDual { value: d, dlogp: F::one() },
@@ -72,9 +73,12 @@ impl KlEstimator {
     }
 }
 
-/// e^{−d} − 1 + d without cancellation near zero.
+/// e^{−d} − 1 + d, near zero by its series, where the difference would cancel.
 fn k3<F: Real>(d: F) -> KlDual<F> {
     let limit = F::of(LOG_RATIO_LIMIT);
+    if d.abs() < F::of(SERIES_BELOW) {
+        return k3_series(d);
+    }
     let clamped = if d > limit {
         limit
     } else if d < -limit {
@@ -82,9 +86,23 @@ fn k3<F: Real>(d: F) -> KlDual<F> {
     } else {
         d
     };
-    let e = (-clamped).exp_m1();
-    KlDual { value: e + clamped, dlogp: if d.abs() > limit { F::zero() } else { -e } }
+    let slope = F::one() - (-clamped).exp();
+    KlDual { value: clamped - slope, dlogp: if d.abs() > limit { F::zero() } else { slope } }
 }
+
+/// Σ_{n≥2} (−d)ⁿ/n! and its derivative; eight terms are exact to rounding below [`SERIES_BELOW`].
+fn k3_series<F: Real>(d: F) -> KlDual<F> {
+    let (mut term, mut slope, mut value) = (d, F::zero(), F::zero());
+    for n in 2..10 {
+        slope = slope + term; // d − d²/2 + d³/6 − …
+        term = -term * d / F::count(n);
+        value = value - term; // d²/2 − d³/6 + …
+    }
+    KlDual { value, dlogp: slope }
+}
+
+/// Where the series takes over.
+const SERIES_BELOW: f64 = 0.03;
 
 /// The sign of `x`, 0 at 0: the derivative of |x| that autograd uses.
 pub(super) fn sign<F: Real>(x: F) -> F {
@@ -144,6 +162,7 @@ impl Kl {
 
     /// The clamped estimate at `d = log π − log π_ref`, before the coefficient.
     #[must_use]
+    #[inline]
     pub fn at<F: Real>(&self, d: F) -> KlDual<F> {
         let dual = self.estimator.at(d);
         match self.value_limit {
@@ -178,6 +197,20 @@ mod tests {
         close(KlEstimator::K3.at(d).dlogp, 0.5);
         close(KlEstimator::K3Straight.at(d).value, d - 0.5);
         close(KlEstimator::K3Straight.at(d).dlogp, d);
+    }
+
+    #[test]
+    fn the_series_of_k3_meets_the_exponential_without_cancellation() {
+        for d in [1e-9, -1e-9, 1e-4, -0.02, 0.029_999, 0.030_001] {
+            let k = KlEstimator::K3.at::<f64>(d);
+            let exact = (-d).exp_m1() + d;
+            assert!((k.dlogp + (-d).exp_m1()).abs() < 1e-14 * d.abs());
+            assert!((k.value - exact).abs() < 1e-16 + 1e-12 * exact.abs(), "{d}");
+        }
+        assert!(
+            (KlEstimator::K3.at(1e-9f64).value - 5e-19).abs() < 1e-27,
+            "d²/2, where the difference has no digit left"
+        );
     }
 
     proptest! {

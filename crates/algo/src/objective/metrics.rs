@@ -67,6 +67,13 @@ impl Metrics {
         }
     }
 
+    /// Adds the sums of a sequence.
+    pub(super) fn absorb(&mut self, sequence: &Self) {
+        self.add(sequence, 1.0);
+        self.tokens += sequence.tokens;
+        self.ratio_max = self.ratio_max.max(sequence.ratio_max);
+    }
+
     /// Turns the sums that an evaluation collected into means.
     pub(super) fn finish(mut self) -> Self {
         self.scale(1.0 / self.tokens.max(1.0));

@@ -1,8 +1,12 @@
 //! One sequence of the batch.
+#![expect(
+    clippy::inline_always,
+    reason = "one pass over the tokens: without it each part goes through memory, a quarter slower"
+)]
 
 use std::ops::Range;
 
-use tdrm_core::{NonNegative, Real};
+use tdrm_core::{NonNegative, Positive, Real};
 
 use super::covariance::Cut;
 use super::kl::sign;
@@ -23,6 +27,7 @@ pub(super) struct Rules<'a, F, S> {
     eta: F,
     penalty: Option<(F, Cut)>,
     off_policy: Option<F>,
+    entropy_cut: Option<f64>,
 }
 
 /// Loss and derivatives of one sequence.
@@ -42,7 +47,7 @@ struct Visit<'a, 'b, F> {
     mismatch: Weights<F>,
     drops_negative: bool,
     out: Sequence<F>,
-    metrics: &'a mut Metrics,
+    metrics: Metrics,
 }
 
 /// A pooled segment.
@@ -66,20 +71,21 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
             surrogate,
             denominators,
             level: objective.level(),
-            limit: objective.log_ratio_limit.map_or(F::infinity(), |limit| limit.get()),
+            limit: objective.log_ratio_limit.map_or_else(F::infinity, Positive::get),
             kl: objective.kl.filter(Kl::in_the_loss),
             eta: objective.entropy_coefficient.get(),
             penalty: objective.covariance_penalty.and_then(|p| Some((p.coefficient.get(), denominators.covariance?))),
             off_policy: objective.filters.iter().find_map(threshold),
+            entropy_cut: objective.top_entropy().and(denominators.entropy_cut),
         }
     }
 
     pub(super) fn evaluate(&self, terms: &SequenceTerms<'_, F>, metrics: &mut Metrics) -> Sequence<F> {
-        let mut visit = self.visit(terms, metrics);
+        let mut visit = self.visit(terms);
         let all = 0..terms.logp.len();
         match self.level {
             RatioLevel::Token => {
-                all.filter(|&t| terms.active(t)).for_each(|t| self.token(&mut visit, t, terms.log_ratio(t)))
+                all.filter(|&t| terms.active(t)).for_each(|t| self.token(&mut visit, t, terms.log_ratio(t)));
             }
             level if level.own_gradient() => {
                 let pooled = self.pool(terms, all.clone()).log_ratio;
@@ -91,15 +97,15 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
             }
             _ => self.segment(&mut visit, all),
         }
+        metrics.absorb(&visit.metrics);
         visit.out
     }
 
-    fn visit<'b, 'c>(&self, terms: &'c SequenceTerms<'b, F>, metrics: &'c mut Metrics) -> Visit<'c, 'b, F> {
+    fn visit<'b, 'c>(&self, terms: &'c SequenceTerms<'b, F>) -> Visit<'c, 'b, F> {
         let (n, tokens) = (terms.logp.len(), terms.tokens());
         let bonus = self.objective.entropy_coefficient != NonNegative::ZERO;
         let entropy_aggregation = self.objective.entropy_aggregation.unwrap_or(self.objective.aggregation);
         let kept = Denominators { tokens: self.denominators.kept_tokens, ..*self.denominators };
-        metrics.tokens += tokens as f64;
         Visit {
             terms,
             weight: self.objective.aggregation.weight(tokens, self.denominators),
@@ -113,11 +119,12 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
                 dkl: self.kl.filter(|kl| kl.estimator == KlEstimator::Full).map(|_| vec![F::zero(); n]),
                 dlog_z: F::zero(),
             },
-            metrics,
+            metrics: Metrics { tokens: tokens as f64, ..Metrics::default() },
         }
     }
 
     /// A token with a gradient of its own, at its own log-ratio or at that of its sequence.
+    #[inline(always)]
     fn token(&self, visit: &mut Visit<'_, '_, F>, t: usize, log_ratio: F) {
         let (x, dx) = self.limited(log_ratio);
         let terms = visit.terms;
@@ -125,7 +132,7 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
             log_ratio: x,
             ratio: x.exp(),
             logp: terms.logp[t],
-            ref_logp: terms.ref_logp.get(t).copied().unwrap_or_else(F::zero),
+            ref_logp: terms.reference(t),
             advantage: terms.advantages.at(t),
             log_ratio_sum: terms.log_ratio(t),
             log_z: terms.log_z,
@@ -165,25 +172,31 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
     }
 
     /// Mean or sum over the active tokens of a segment.
+    #[inline]
     fn pool(&self, terms: &SequenceTerms<'_, F>, range: Range<usize>) -> Pooled<F> {
-        let sum = |value: &dyn Fn(usize) -> F| range.clone().filter(|&t| terms.active(t)).map(value).sum::<F>();
-        let contribution = |t: usize| self.surrogate.contribution(terms.log_ratio(t), terms.advantages.at(t)).0;
-        let length = F::count(range.clone().filter(|&t| terms.active(t)).count()) + self.surrogate.length_epsilon();
-        let share = match self.level.pool() {
-            Pool::Mean if length > F::zero() => length.recip(),
-            _ => F::one(),
-        };
-        let has_reference = !terms.ref_logp.is_empty();
-        Pooled {
-            log_ratio: sum(&contribution) * share,
-            logp: sum(&|t| terms.logp[t]) * share,
-            ref_logp: if has_reference { sum(&|t| terms.ref_logp[t]) * share } else { F::zero() },
-            log_ratio_sum: sum(&|t| terms.log_ratio(t)),
-            share,
+        let zero = F::zero();
+        let (mut pooled, mut tokens) =
+            (Pooled { log_ratio: zero, logp: zero, ref_logp: zero, log_ratio_sum: zero, share: F::one() }, 0usize);
+        for t in range.filter(|&t| terms.active(t)) {
+            let x = terms.log_ratio(t);
+            tokens += 1;
+            pooled.log_ratio = pooled.log_ratio + self.surrogate.contribution(x, terms.advantages.at(t)).0;
+            pooled.log_ratio_sum = pooled.log_ratio_sum + x;
+            pooled.logp = pooled.logp + terms.logp[t];
+            pooled.ref_logp = pooled.ref_logp + terms.reference(t);
         }
+        let length = F::count(tokens) + self.surrogate.length_epsilon();
+        if self.level.pool() == Pool::Mean && length > zero {
+            pooled.share = length.recip();
+        }
+        pooled.log_ratio = pooled.log_ratio * pooled.share;
+        pooled.logp = pooled.logp * pooled.share;
+        pooled.ref_logp = pooled.ref_logp * pooled.share;
+        pooled
     }
 
     /// x clamped to ± the limit, and the derivative of that.
+    #[inline(always)]
     fn limited(&self, x: F) -> (F, F) {
         if x > self.limit {
             (self.limit, F::zero())
@@ -195,6 +208,7 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
     }
 
     /// Adds the surrogate at a token; returns its derivatives through the ratio and beside it.
+    #[inline(always)]
     fn policy_term(&self, visit: &mut Visit<'_, '_, F>, t: usize, point: &Point<F>) -> (F, F) {
         visit.observe_ratio(t, point.ratio);
         if !self.keeps(visit, t, point.advantage) {
@@ -211,34 +225,35 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
         (weight * dual.dratio, weight * dual.dlogp)
     }
 
+    #[inline(always)]
     fn keeps(&self, visit: &Visit<'_, '_, F>, t: usize, advantage: F) -> bool {
         self.uncertain(visit.terms, t) && !(visit.drops_negative && advantage < F::zero())
     }
 
+    #[inline(always)]
     fn uncertain(&self, terms: &SequenceTerms<'_, F>, t: usize) -> bool {
-        self.denominators.entropy_cut.is_none_or(|cut| terms.entropy[t].as_f64() >= cut)
+        self.entropy_cut.is_none_or(|cut| terms.entropy[t].as_f64() >= cut)
     }
 
     /// Adds KL, covariance penalty and entropy bonus of a token; returns derivatives through the ratio and beside it.
+    #[inline(always)]
     fn regularise(&self, visit: &mut Visit<'_, '_, F>, t: usize, ratio: F) -> (F, F) {
         self.entropy_bonus(visit, t);
         let (through, beside) = self.kl_term(visit, t, ratio);
         (through, beside + self.covariance_term(visit, t))
     }
 
+    #[inline(always)]
     fn kl_term(&self, visit: &mut Visit<'_, '_, F>, t: usize, ratio: F) -> (F, F) {
         let Some(kl) = self.kl else { return (F::zero(), F::zero()) };
         let weight = visit.weight * kl.coefficient.get::<F>();
         let factor = if kl.weighted_by_ratio { ratio } else { F::one() };
-        let (value, slope) = match &mut visit.out.dkl {
-            Some(dkl) => {
-                dkl[t] = weight * factor;
-                (visit.terms.full_kl[t], F::zero())
-            }
-            None => {
-                let dual = kl.at(visit.terms.logp[t] - visit.terms.ref_logp[t]);
-                (dual.value, dual.dlogp)
-            }
+        let (value, slope) = if let Some(dkl) = &mut visit.out.dkl {
+            dkl[t] = weight * factor;
+            (visit.terms.full_kl[t], F::zero())
+        } else {
+            let dual = kl.at(visit.terms.logp[t] - visit.terms.ref_logp[t]);
+            (dual.value, dual.dlogp)
         };
         visit.metrics.kl += (factor * value).as_f64();
         visit.out.loss = visit.out.loss + weight * factor * value;
@@ -246,6 +261,7 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
         (through, weight * factor * slope)
     }
 
+    #[inline(always)]
     fn covariance_term(&self, visit: &mut Visit<'_, '_, F>, t: usize) -> F {
         let terms = visit.terms;
         match self.penalty {
@@ -258,6 +274,7 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
         }
     }
 
+    #[inline(always)]
     fn entropy_bonus(&self, visit: &mut Visit<'_, '_, F>, t: usize) {
         let Some(&entropy) = visit.terms.entropy.get(t) else { return };
         visit.metrics.entropy += entropy.as_f64();
@@ -271,12 +288,14 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
 }
 
 impl<F: Real> Visit<'_, '_, F> {
+    #[inline(always)]
     fn observe_ratio(&mut self, t: usize, ratio: F) {
         self.metrics.ratio_mean += ratio.as_f64();
         self.metrics.ratio_max = self.metrics.ratio_max.max(ratio.as_f64());
         self.metrics.approx_kl -= self.terms.log_ratio(t).as_f64();
     }
 
+    #[inline(always)]
     fn observe_clip(&mut self, clip: Clip) {
         match clip {
             Clip::None => {}

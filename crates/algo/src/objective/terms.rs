@@ -15,6 +15,7 @@ pub enum Advantages<'a, F> {
 
 impl<F: Real> Advantages<'_, F> {
     /// A_t.
+    #[inline]
     pub(super) fn at(&self, t: usize) -> F {
         match self {
             Self::Sequence(advantage) => *advantage,
@@ -69,6 +70,7 @@ impl<'a, F: Real> SequenceTerms<'a, F> {
     }
 
     /// Whether token `t` takes part.
+    #[inline]
     pub(super) fn active(&self, t: usize) -> bool {
         self.mask.is_empty() || self.mask[t]
     }
@@ -80,11 +82,19 @@ impl<'a, F: Real> SequenceTerms<'a, F> {
     }
 
     /// log π_t − log π_old,t; zero where the old log-probabilities are the current ones.
+    #[inline]
     pub(super) fn log_ratio(&self, t: usize) -> F {
         if self.old_logp.is_empty() { F::zero() } else { self.logp[t] - self.old_logp[t] }
     }
 
+    /// log π_ref,t; zero where it is not given.
+    #[inline]
+    pub(super) fn reference(&self, t: usize) -> F {
+        if self.ref_logp.is_empty() { F::zero() } else { self.ref_logp[t] }
+    }
+
     /// log π_old,t.
+    #[inline]
     pub(super) fn old(&self, t: usize) -> F {
         if self.old_logp.is_empty() { self.logp[t] } else { self.old_logp[t] }
     }

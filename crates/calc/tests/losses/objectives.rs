@@ -48,10 +48,10 @@ fn spread(case: &Case, i: usize) -> Value {
 }
 
 fn trl_rloo(case: &Case) -> Value {
-    json!({"ratio": "sequence_sum", "surrogate": clip(case, Value::Null), "aggregation": "sequence_mean"})
+    json!({"ratio": "sequence_sum", "surrogate": clip(case, &Value::Null), "aggregation": "sequence_mean"})
 }
 
-fn clip(case: &Case, dual: Value) -> Value {
+fn clip(case: &Case, dual: &Value) -> Value {
     let (low, high) = (case.number("epsilon_low", 0.2), case.number("epsilon_high", 0.2));
     json!({"kind": "ppo_clip", "low": low, "high": high, "dual": dual})
 }
@@ -60,13 +60,13 @@ fn trl(case: &Case) -> Value {
     let p = &case.params;
     let batch = case.rows("logp") as f64;
     let (surrogate, aggregation) = match case.text("loss_type") {
-        "grpo" => (clip(case, p["delta"].clone()), json!("sequence_mean")),
-        "bnpo" | "dapo" => (clip(case, p["delta"].clone()), json!("token_mean")),
+        "grpo" => (clip(case, &p["delta"]), json!("sequence_mean")),
+        "bnpo" | "dapo" => (clip(case, &p["delta"]), json!("token_mean")),
         "dr_grpo" => (
-            clip(case, p["delta"].clone()),
+            clip(case, &p["delta"]),
             json!({"kind": "constant", "denominator": batch * case.number("max_completion_length", 0.0)}),
         ),
-        "luspo" => (clip(case, p["delta"].clone()), json!("sequence_mean_token_sum")),
+        "luspo" => (clip(case, &p["delta"]), json!("sequence_mean_token_sum")),
         "cispo" => (
             json!({"kind": "cispo", "high": case.number("epsilon_high", 0.2), "convention": "absolute"}),
             json!("token_mean"),

@@ -7,16 +7,17 @@ use crate::support::{Case, Translated, floats, without_nulls};
 
 pub(crate) fn translate(case: &Case) -> Option<Translated> {
     match case.function.as_str() {
-        "verl_value_loss" => Some(value_loss(case, "vpreds", "values", verl_aggregation(case, case.text("agg")))),
+        "verl_value_loss" => Some(value_loss(case, "vpreds", "values", &verl_aggregation(case, case.text("agg")))),
         "openrlhf_value" => {
             let by_token = case.params["token_level_loss"].as_bool() == Some(true);
+            let by_token_mean = json!("token_mean");
             let by_sequence = json!({"kind": "sequence_mean", "length_epsilon": 1e-8});
-            Some(value_loss(case, "values", "old_values", if by_token { json!("token_mean") } else { by_sequence }))
+            Some(value_loss(case, "values", "old_values", if by_token { &by_token_mean } else { &by_sequence }))
         }
         "verl_entropy" => Some(entropy(case)),
-        "prm_bce_soft" => Some(fit(case, "bce", case.inputs["targets"].clone(), flat)),
-        "prm_mse_sigmoid" => Some(fit(case, "mse_sigmoid", case.inputs["targets"].clone(), flat)),
-        "prm_ce_soft" => Some(fit(case, "cross_entropy", two_classes(&case.inputs["targets"]), flat)),
+        "prm_bce_soft" => Some(fit(case, "bce", &case.inputs["targets"], flat)),
+        "prm_mse_sigmoid" => Some(fit(case, "mse_sigmoid", &case.inputs["targets"], flat)),
+        "prm_ce_soft" => Some(fit(case, "cross_entropy", &two_classes(&case.inputs["targets"]), flat)),
         "prm_ce" => Some(labels(case)),
         name if name.starts_with("verl_kl_k") || name == "verl_kl_abs" => {
             (!case.params["kl"].is_null()).then(|| kl_as_loss(case))
@@ -52,7 +53,7 @@ fn kl_as_loss(case: &Case) -> Translated {
     }
 }
 
-fn value_loss(case: &Case, values: &str, old: &str, aggregation: Value) -> Translated {
+fn value_loss(case: &Case, values: &str, old: &str, aggregation: &Value) -> Translated {
     let clip = if case.params["cliprange_value"].is_null() {
         &case.params["clip_eps"]
     } else {
@@ -80,10 +81,10 @@ fn flat(rows: &Value) -> Value {
     rows.as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap().clone()).collect()
 }
 
-fn fit(case: &Case, kind: &str, targets: Value, join: fn(&Value) -> Value) -> Translated {
+fn fit(case: &Case, kind: &str, targets: &Value, join: fn(&Value) -> Value) -> Translated {
     Translated {
         request: json!({"op": "fit", "loss": {"kind": kind}, "outputs": join(&case.inputs["logits"]),
-            "targets": join(&targets), "mask": flat(&case.inputs["mask"])}),
+            "targets": join(targets), "mask": flat(&case.inputs["mask"])}),
         expected: vec![("loss", case.expected(&["loss"])), ("doutputs", join(&case.outputs["grad"]["logits"]))],
     }
 }
