@@ -1,11 +1,11 @@
 //! Search strategies under the laws, and their reductions on random trees.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
-use tdrm_algo::search::{Beam, BestOfN, GreedySearch, Majority, WeightedMajority};
-use tdrm_core::{Budget, Expand, SearchSpace, SearchStrategy, Seed};
+use tdrm_algo::search::{Beam, BestOfN, Dvts, GreedySearch, Majority, Mcts, Rebase, WeightedMajority, tally};
+use tdrm_core::{Budget, Expand, NonNegative, Positive, SearchSpace, SearchStrategy, Seed};
 use tdrm_testkit::generators::trees;
 use tdrm_testkit::laws;
 use tdrm_testkit::mocks::{Drawing, ScriptedTree};
@@ -29,6 +29,11 @@ proptest! {
             laws::search_strategy(&WeightedMajority { n, depth }, tree, seed).unwrap();
             laws::search_strategy(&GreedySearch { branching: width, depth }, tree, seed).unwrap();
             laws::search_strategy(&Beam { beam: n, width, depth }, tree, seed).unwrap();
+            laws::search_strategy(&Dvts { subtrees: n, width, depth }, tree, seed).unwrap();
+            let temperature = Positive::new(0.2).unwrap();
+            laws::search_strategy(&Rebase { width: n, temperature, depth }, tree, seed).unwrap();
+            let exploration = NonNegative::new(1.0).unwrap();
+            laws::search_strategy(&Mcts { width, simulations: 10, depth, exploration }, tree, seed).unwrap();
         }
     }
 
@@ -38,6 +43,16 @@ proptest! {
         if let Some(optimum) = tree.best_leaf() {
             let found = all.search(&mut tree.clone(), Budget::Unlimited, Seed::root(0)).unwrap();
             prop_assert_eq!(found.best().unwrap().score.to_bits(), optimum.to_bits());
+        }
+    }
+
+    #[test]
+    fn enough_simulations_visit_the_whole_tree(tree in trees(3, 3)) {
+        // each of at most 13 inner nodes is expanded once before a wide exploration runs out of new ones
+        let exploration = NonNegative::new(100.0).unwrap();
+        let mcts = Mcts { width: count(3), simulations: 400, depth: 3, exploration };
+        if let Some(optimum) = tree.best_leaf() {
+            prop_assert_eq!(best(&mcts, &tree, Seed::root(0)).to_bits(), optimum.to_bits());
         }
     }
 
@@ -67,4 +82,46 @@ proptest! {
             [1, 2, 8, 32].map(|n| best(&BestOfN { n: count(n), depth: 3 }, &tree, Seed::root(seed))).into();
         prop_assert!(scores.is_sorted(), "{:?}", scores);
     }
+}
+
+/// One case of search-and-learn's majority functions.
+#[derive(serde::Deserialize)]
+struct Vote {
+    answers: Vec<String>,
+    scores: Vec<f64>,
+    weighted: String,
+    majority: String,
+}
+
+/// What that grader holds equal.
+fn canonical(answer: &str) -> &str {
+    match answer {
+        "x+1" => "1+x",
+        "0.5" | r"\frac{1}{2}" => "1/2",
+        "3.0" => "3",
+        r"\sqrt{4}" => "2",
+        other => other,
+    }
+}
+
+#[test]
+fn votes_agree_with_search_and_learn() {
+    let above = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let found = above.map(|p| p.join("shared/golden/search/sal_votes.json")).find(|p| p.exists());
+    let Some(path) = found else {
+        eprintln!("SKIPPED: ../shared/golden/search/sal_votes.json is not here");
+        return;
+    };
+    let cases: Vec<Vote> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for case in &cases {
+        let answers: Vec<_> = case.answers.iter().map(|a| Some(canonical(a))).collect();
+        assert_eq!(
+            tally(&answers, &vec![1.0; answers.len()])[0].answer,
+            canonical(&case.majority),
+            "{:?}",
+            case.answers
+        );
+        assert_eq!(tally(&answers, &case.scores)[0].answer, canonical(&case.weighted), "{:?}", case.answers);
+    }
+    assert_eq!(cases.len(), 18);
 }
