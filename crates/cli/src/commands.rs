@@ -12,7 +12,7 @@ use tdrm_recipes::{Context, Model, Stop, read_problems, write_atomically};
 use tdrm_verify::{MathVerifier, Options};
 
 use crate::args::{CalcArgs, Cli, Command, CycleArgs, EnvCommand, PretrainArgs, VerifyArgs};
-use crate::lines;
+use crate::{gsm8k, lines};
 use crate::observe::{JsonLines, Terminal, print};
 
 pub(crate) fn run(cli: Cli) -> Result<()> {
@@ -21,20 +21,20 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Some(Command::Calc(args)) => calc(&args),
         Some(Command::Verify(args)) => verify(&args),
         Some(Command::Env(EnvCommand::Dump { name, settings })) => dump(&name, &settings),
-        Some(Command::Gsm8k(_)) => anyhow::bail!("not yet"),
+        Some(Command::Gsm8k(args)) => gsm8k::run(&args),
         None => main_job(&cli.cycle),
     }
 }
 
 /// Settings from a file; the defaults without one.
-fn settings<T: DeserializeOwned + Default>(path: Option<&Path>) -> Result<T> {
+pub(crate) fn settings<T: DeserializeOwned + Default>(path: Option<&Path>) -> Result<T> {
     let Some(path) = path else { return Ok(T::default()) };
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     toml::from_str(&text).with_context(|| path.display().to_string())
 }
 
 /// Runs long work with a terminal, an event file and Ctrl-C.
-fn watched<T>(
+pub(crate) fn watched<T>(
     events: Option<&Path>,
     work: impl FnOnce(&mut Context<'_>) -> Result<T, tdrm_recipes::RecipeError>,
 ) -> Result<T> {

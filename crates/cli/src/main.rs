@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod gsm8k;
 mod lines;
 mod observe;
 

@@ -2,6 +2,8 @@
 
 pub mod cycle;
 mod error;
+pub mod gsm8k;
+pub mod methods;
 mod model;
 mod pretrain;
 mod problem;
