@@ -14,6 +14,9 @@ mod readme {}
 
 pages! {
     introduction = "introduction.md",
+    search = "search.md",
+    testkit = "testkit.md",
     composing = "composing.md",
+    environments = "environments.md",
     first_steps = "first_steps.md",
 }
