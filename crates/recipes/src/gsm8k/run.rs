@@ -220,7 +220,10 @@ impl<'a> Run<'a> {
         let picks: Vec<_> = picks.collect();
         let mut paired = Vec::new();
         for (i, a) in trained.iter().enumerate() {
-            let accuracy = |b: &[f64]| stats::difference(&a.best_of, b, self.intervals());
+            let accuracy = |b: &[f64]| {
+                let differences: Vec<_> = a.best_of.iter().zip(b).map(|(a, b)| a - b).collect();
+                self.interval(&differences)
+            };
             let name = |b: &str| format!("{} - {b}", a.results.name);
             paired.extend(picks.iter().map(|(b, right)| PairedResults {
                 name: name(b),
