@@ -97,9 +97,8 @@ impl<V: Verifier> Combine for V {}
 /// The worse of two verdicts: incorrect, then unparsable, then correct; of two equally bad ones the first.
 fn both(a: Verdict, b: Verdict) -> Verdict {
     match (rank(&a), rank(&b)) {
-        (Rank::Correct, _) => b,
+        (Rank::Correct, _) | (Rank::Unparsable, Rank::Incorrect) => b,
         (Rank::Incorrect, _) | (Rank::Unparsable, Rank::Correct | Rank::Unparsable) => a,
-        (Rank::Unparsable, Rank::Incorrect) => b,
     }
 }
 

@@ -35,15 +35,12 @@ impl Fuel {
 
     /// Pays `steps`.
     pub(crate) fn spend(&mut self, steps: u64) -> Run<()> {
-        match self.left.checked_sub(steps) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => {
-                self.left = 0;
-                Err(Halt::Fuel)
-            }
+        if let Some(left) = self.left.checked_sub(steps) {
+            self.left = left;
+            Ok(())
+        } else {
+            self.left = 0;
+            Err(Halt::Fuel)
         }
     }
 

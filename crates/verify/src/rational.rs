@@ -6,7 +6,7 @@ use std::fmt;
 use num_bigint::{BigInt, Sign};
 use num_integer::Integer;
 use num_rational::Ratio;
-use num_traits::{One, Signed, ToPrimitive, Zero};
+use num_traits::{One, Signed, ToPrimitive};
 
 use crate::fuel::{Fuel, Halt, Run};
 
@@ -56,11 +56,6 @@ impl Rational {
 
     pub(crate) fn from_big(n: BigInt) -> Self {
         Self::from_ratio(Ratio::from_integer(n))
-    }
-
-    /// `n / d`; `None` if `d` is 0.
-    pub(crate) fn from_bigs(n: BigInt, d: BigInt) -> Option<Self> {
-        (!d.is_zero()).then(|| Self::from_ratio(Ratio::new(n, d)))
     }
 
     fn ratio(&self) -> Ratio<BigInt> {

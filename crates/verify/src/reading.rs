@@ -63,7 +63,7 @@ impl<'a> Reading<'a> {
             }
         };
         algebra.fuel.surface();
-        Ok(Self { decimal, content, source, others })
+        Ok(Self { source, content, decimal, others })
     }
 
     /// Canonical text.

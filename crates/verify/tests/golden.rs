@@ -125,3 +125,13 @@ fn benchmark_answers_equal_themselves_and_no_other() {
     assert_eq!(score.false_positives, 0);
     assert!(score.at_least(0.995), "{score:?}");
 }
+
+#[test]
+fn pairs_of_our_own_are_judged_as_elementary_mathematics_says() {
+    let own: Value = serde_json::from_str(include_str!("golden/pairs.json")).unwrap();
+    for case in own["pairs"].as_array().unwrap() {
+        let (gold, response) = (case["gold"].as_str().unwrap(), case["response"].as_str().unwrap());
+        let verdict = MathVerifier::new().verify(gold, response);
+        assert_eq!(verdict.is_correct(), case["correct"].as_bool().unwrap(), "{gold:?} {response:?} {verdict:?}");
+    }
+}

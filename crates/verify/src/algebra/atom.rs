@@ -83,7 +83,6 @@ pub(crate) enum Func {
     Max,
     Gcd,
     Lcm,
-    Mod,
     /// A sum or product over an index, or anything else that is compared by its parts only.
     Sum,
     Product,
@@ -111,7 +110,6 @@ impl Func {
             Self::Max => "max",
             Self::Gcd => "gcd",
             Self::Lcm => "lcm",
-            Self::Mod => "mod",
             Self::Sum => "sum",
             Self::Product => "prod",
             Self::InBase => "base",

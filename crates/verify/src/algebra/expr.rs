@@ -85,17 +85,13 @@ impl Expr {
     pub(crate) fn atoms(&self) -> impl Iterator<Item = AtomId> + '_ {
         self.num.iter().chain(&self.den).flat_map(|t| t.mono.iter().map(|(a, _)| *a))
     }
-
-    pub(crate) fn size(&self) -> usize {
-        self.num.len() + self.den.len()
-    }
 }
 
 impl Algebra {
     pub(crate) fn add(&mut self, a: &Expr, b: &Expr) -> Run<Expr> {
         if a.den == b.den {
             let num = self.poly_add(&a.num, &b.num)?;
-            return if a.den.is_empty() { Ok(Expr::poly(num)) } else { self.quotient(num, a.den.clone()) };
+            return if a.den.is_empty() { Ok(Expr::poly(num)) } else { self.quotient(&num, &a.den) };
         }
         let left = self.times_den(&a.num, &b.den)?;
         let right = self.times_den(&b.num, &a.den)?;
@@ -162,47 +158,47 @@ impl Algebra {
             // settling a radical brought a denominator of its own
             let top = self.poly_mul(&num.num, if den.den.is_empty() { &ONE } else { &den.den })?;
             let bottom = self.poly_mul(&den.num, if num.den.is_empty() { &ONE } else { &num.den })?;
-            return self.quotient(top, bottom);
+            return self.quotient(&top, &bottom);
         }
-        self.quotient(num.num, den.num)
+        self.quotient(&num.num, &den.num)
     }
 
     /// `num / den` in normal form.
-    fn quotient(&mut self, num: Poly, den: Poly) -> Run<Expr> {
+    fn quotient(&mut self, num: &Poly, den: &Poly) -> Run<Expr> {
         if num.is_empty() {
             return Ok(Expr::zero());
         }
         if let [only] = den.as_slice() {
             let inverse = self.term_inverse(only)?;
-            let num = self.poly_mul(&num, &vec![inverse])?;
+            let num = self.poly_mul(num, &vec![inverse])?;
             return self.settle(num);
         }
         if num == den {
             return Ok(Expr::int(1));
         }
-        if let Some((num, den)) = self.cancel(&num, &den)? {
-            return self.scaled(num, den);
+        if let Some((num, den)) = self.cancel(num, den)? {
+            return self.scaled(&num, &den);
         }
         self.scaled(num, den)
     }
 
     /// Makes the denominator's coefficients coprime integers and its first one positive.
-    fn scaled(&mut self, num: Poly, den: Poly) -> Run<Expr> {
+    fn scaled(&mut self, num: &Poly, den: &Poly) -> Run<Expr> {
         if den.len() <= 1 {
             return match den.as_slice() {
                 [only] => {
                     let inverse = self.term_inverse(only)?;
-                    Ok(Expr::poly(self.poly_mul(&num, &vec![inverse])?))
+                    Ok(Expr::poly(self.poly_mul(num, &vec![inverse])?))
                 }
                 _ => Err(Halt::Syntax("division by zero")),
             };
         }
-        let mut scale = poly_content(&den);
-        if self.leading_sign(&den) {
+        let mut scale = poly_content(den);
+        if self.leading_sign(den) {
             scale = scale.neg();
         }
         let factor = scale.recip().ok_or(Halt::Syntax("division by zero"))?;
-        Ok(Expr { num: self.poly_scale(&num, &factor)?, den: self.poly_scale(&den, &factor)? })
+        Ok(Expr { num: self.poly_scale(num, &factor)?, den: self.poly_scale(den, &factor)? })
     }
 
     fn term_inverse(&mut self, term: &Term) -> Run<Term> {

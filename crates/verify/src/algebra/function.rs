@@ -26,7 +26,6 @@ impl Algebra {
             (Func::Cosh, [x]) if x.is_zero() => Some(Expr::int(1)),
             (Func::Min | Func::Max, _) => extreme(f, &args),
             (Func::Gcd | Func::Lcm, _) => divisor(f, &args),
-            (Func::Mod, [a, b]) => remainder(a, b),
             _ => None,
         };
         match known {
@@ -169,7 +168,7 @@ impl Algebra {
         if let Some(value) = x.as_number() {
             return Ok(Some(Expr::number(value.abs())));
         }
-        if let Some((re, im)) = self.gaussian(x) {
+        if let Some((re, im)) = Self::gaussian(x) {
             let fuel = &mut self.fuel;
             let norm = re.mul(&re, fuel)?.add(&im.mul(&im, fuel)?, fuel)?;
             return self.sqrt(&Expr::number(norm)).map(Some);
@@ -185,7 +184,7 @@ impl Algebra {
     }
 
     /// Real and imaginary part, if both are rational.
-    fn gaussian(&self, x: &Expr) -> Option<(Rational, Rational)> {
+    fn gaussian(x: &Expr) -> Option<(Rational, Rational)> {
         let (mut re, mut im) = (Rational::ZERO, Rational::ZERO);
         for term in &x.num {
             match term.mono.as_slice() {
@@ -209,7 +208,7 @@ impl Algebra {
 
     fn binomial(&mut self, n: &Expr, k: &Expr) -> Run<Option<Expr>> {
         let (Some(n), Some(k)) = (n.as_int(), k.as_int()) else { return Ok(None) };
-        if n < 0 || n > 100_000 {
+        if !(0..=100_000).contains(&n) {
             return Ok(None);
         }
         if k < 0 || k > n {
@@ -273,9 +272,4 @@ fn divisor(f: Func, args: &[Expr]) -> Option<Expr> {
     let first = values.next()?;
     let result = values.fold(first, |a, b| if f == Func::Gcd { a.gcd(&b) } else { a.lcm(&b) % (1 << 100) });
     i64::try_from(result).ok().map(Expr::int)
-}
-
-fn remainder(a: &Expr, b: &Expr) -> Option<Expr> {
-    let (a, b) = (a.as_int()?, b.as_int()?);
-    (b > 0).then(|| Expr::int(a.rem_euclid(b)))
 }

@@ -15,7 +15,7 @@ mod substitute;
 
 pub(crate) use atom::{Atom, AtomId, Func};
 pub(crate) use expr::Expr;
-pub(crate) use poly::{Mono, Poly, Term};
+pub(crate) use poly::Poly;
 
 use crate::fuel::{Fuel, Run};
 

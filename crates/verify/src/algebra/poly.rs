@@ -19,11 +19,6 @@ pub(crate) struct Term {
 /// A sum of terms in ascending order of their monomials; empty for 0.
 pub(crate) type Poly = Vec<Term>;
 
-/// The exponent of an atom in a monomial.
-pub(crate) fn exponent(mono: &Mono, atom: AtomId) -> Rational {
-    mono.iter().find(|(a, _)| *a == atom).map_or(Rational::ZERO, |(_, e)| e.clone())
-}
-
 impl Algebra {
     pub(crate) fn poly_add(&mut self, a: &Poly, b: &Poly) -> Run<Poly> {
         self.fuel.spend((a.len() + b.len()) as u64)?;

@@ -1,7 +1,6 @@
 //! Powers and roots.
 
 use num_bigint::BigInt;
-use num_integer::Roots;
 use num_traits::ToPrimitive;
 
 use super::poly::{Term, poly_content};
@@ -231,13 +230,13 @@ impl Algebra {
             | Atom::Infinity
             | Atom::Radicand(_)
             | Atom::Unit(_) => true,
-            Atom::Pow(base, exponent) => self.is_real_positive_power(base, exponent),
+            Atom::Pow(base, exponent) => Self::is_real_positive_power(base, exponent),
             _ => false,
         }
     }
 
     /// Powers of positive numbers with exponents free of `i`.
-    fn is_real_positive_power(&self, base: &Expr, exponent: &Expr) -> bool {
+    fn is_real_positive_power(base: &Expr, exponent: &Expr) -> bool {
         let positive = base.as_number().is_some_and(|b| !b.is_negative()) || base.as_atom() == Some(Atom::EULER);
         positive && !exponent.atoms().any(|a| a == Atom::IMAG)
     }

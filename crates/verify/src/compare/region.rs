@@ -146,7 +146,7 @@ impl Comparer<'_> {
         e.as_atom().is_some_and(|a| matches!(self.algebra.atom(a), Atom::Sym(s) if &**s == name))
     }
 
-    fn end(&self, e: &Expr) -> End {
+    fn end(e: &Expr) -> End {
         match e.as_term() {
             Some(term) if term.mono.len() == 1 && term.mono[0].0 == Atom::INF => {
                 if term.coeff.is_negative() {
@@ -160,7 +160,7 @@ impl Comparer<'_> {
     }
 
     fn interval(&mut self, low_closed: bool, a: &Expr, b: &Expr, high_closed: bool) -> Run<Option<Region>> {
-        let (low, high) = (self.end(a), self.end(b));
+        let (low, high) = (Self::end(a), Self::end(b));
         let low_closed = low_closed && low != End::Below;
         let high_closed = high_closed && high != End::Above;
         match self.order(&low, &high)? {
@@ -297,7 +297,7 @@ impl Comparer<'_> {
 
     /// Solutions of `left sign right`, linear in one variable.
     fn half_line(&mut self, left: &Expr, sign: Relation, right: &Expr) -> Run<Option<Region>> {
-        if !matches!(self.end(left), End::At(_)) || !matches!(self.end(right), End::At(_)) {
+        if !matches!(Self::end(left), End::At(_)) || !matches!(Self::end(right), End::At(_)) {
             return Ok(sign.is_order().then(|| vec![LINE]));
         }
         let difference = self.algebra.sub(left, right)?;

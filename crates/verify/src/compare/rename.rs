@@ -70,7 +70,9 @@ pub(crate) fn expressions<'v>(value: &'v Value, out: &mut Vec<&'v Expr>) {
         | Value::Union(items)
         | Value::Intersection(items)
         | Value::Chain(items, _) => {
-            items.iter().for_each(|v| expressions(v, out));
+            for item in items {
+                expressions(item, out);
+            }
         }
         Value::Difference(a, b) | Value::Builder(a, b) => {
             expressions(a, out);

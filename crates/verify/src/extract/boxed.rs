@@ -26,10 +26,10 @@ pub(super) fn last_group(text: &str) -> Option<(Cow<'_, str>, usize)> {
         let Some(outer) = last_command(&text[..limit]) else { break };
         limit = outer;
         let Some(span) = measure(text, outer, group.is_empty()) else { continue };
-        if let Some(next) = group.last() {
-            if span.after > next.outer || !is_glue(&text[span.after..next.outer]) {
-                break;
-            }
+        if let Some(next) = group.last()
+            && (span.after > next.outer || !is_glue(&text[span.after..next.outer]))
+        {
+            break;
         }
         group.push(span);
     }

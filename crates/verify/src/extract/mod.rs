@@ -49,7 +49,7 @@ pub enum How {
 #[must_use]
 pub fn extract(response: &str) -> Option<Extracted<'_>> {
     let text = visible(response);
-    marked(text).or_else(|| whole(text)).or_else(|| found(trailing::last(text)?, How::Trailing))
+    marked(text).or_else(|| whole(text)).or_else(|| Some(found(trailing::last(text)?, How::Trailing)))
 }
 
 /// Cuts the expected answer out of a reference: a bare answer stays as it is, a worked solution is read like a
@@ -57,7 +57,7 @@ pub fn extract(response: &str) -> Option<Extracted<'_>> {
 pub(crate) fn reference(gold: &str) -> Option<Extracted<'_>> {
     let text = visible(gold);
     if gold.len() < 400 && !boxed::present(text) && (!announces(text) || is_plain(text)) {
-        return found(Cow::Borrowed(text.trim()), How::Whole).filter(|e| !e.text.is_empty());
+        return Some(found(Cow::Borrowed(text.trim()), How::Whole)).filter(|e| !e.text.is_empty());
     }
     extract(gold)
 }
@@ -78,7 +78,7 @@ pub(crate) fn spoken_choice(response: &str) -> Option<Extracted<'_>> {
     };
     let at =
         (from..bytes.len()).rev().find(|&i| (b'A'..=b'J').contains(&bytes[i]) && alone(i) && (bytes[i] != b'I'))?;
-    found(Cow::Borrowed(&text[at..=at]), How::Trailing)
+    Some(found(Cow::Borrowed(&text[at..=at]), How::Trailing))
 }
 
 fn announces(text: &str) -> bool {
@@ -88,21 +88,21 @@ fn announces(text: &str) -> bool {
 fn marked(text: &str) -> Option<Extracted<'_>> {
     if let Some((inner, end)) = boxed::last_group(text) {
         if let Some(last) = anchor::final_answer(&text[end..]) {
-            return found(last, How::Announced);
+            return Some(found(last, How::Announced));
         }
-        return found(inner, How::Boxed);
+        return Some(found(inner, How::Boxed));
     }
     if let Some(inner) = tagged(text) {
-        return found(Cow::Borrowed(inner), How::Tagged);
+        return Some(found(Cow::Borrowed(inner), How::Tagged));
     }
     if let Some(inner) = hashes(text) {
-        return found(Cow::Borrowed(inner), How::Hashes);
+        return Some(found(Cow::Borrowed(inner), How::Hashes));
     }
-    found(anchor::announced(text)?, How::Announced)
+    Some(found(anchor::announced(text)?, How::Announced))
 }
 
-fn found(text: Cow<'_, str>, how: How) -> Option<Extracted<'_>> {
-    Some(Extracted { text, how })
+const fn found(text: Cow<'_, str>, how: How) -> Extracted<'_> {
+    Extracted { text, how }
 }
 
 fn whole(text: &str) -> Option<Extracted<'_>> {
@@ -121,12 +121,11 @@ fn visible(response: &str) -> &str {
         }
     }
     for mark in ["<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|im_start|>user"] {
-        if text.ends_with('>') || mark.ends_with('r') {
-            if let Some(at) = text.rfind(mark)
-                && at > 0
-            {
-                text = &text[..at];
-            }
+        if (text.ends_with('>') || mark.ends_with('r'))
+            && let Some(at) = text.rfind(mark)
+            && at > 0
+        {
+            text = &text[..at];
         }
     }
     text

@@ -27,11 +27,11 @@ pub(super) fn last(text: &str) -> Option<Cow<'_, str>> {
     if tail.starts_with('%') || tail.starts_with("\\%") {
         return Some(Cow::Owned(format!("{} \\%", &text[span.start..span.end])));
     }
-    Some(join_back(text, span))
+    Some(join_back(text, &span))
 }
 
 /// Joins `$1$ and $2$ and $3$` to one list.
-fn join_back(text: &str, last: Span) -> Cow<'_, str> {
+fn join_back<'t>(text: &'t str, last: &Span) -> Cow<'t, str> {
     let mut parts = vec![text[last.start..last.end].trim()];
     let mut outer = last.outer;
     for _ in 0..32 {
@@ -53,8 +53,7 @@ fn join_back(text: &str, last: Span) -> Cow<'_, str> {
 pub(super) fn first_span(text: &str) -> Option<Cow<'_, str>> {
     let mut parts = Vec::new();
     let mut rest = text;
-    loop {
-        let Some((open, close)) = DELIMITERS.iter().find(|(open, _)| rest.starts_with(open)) else { break };
+    while let Some((open, close)) = DELIMITERS.iter().find(|(open, _)| rest.starts_with(open)) {
         let Some(end) = find_close(&rest[open.len()..], close) else { break };
         let inner = &rest[open.len()..open.len() + end];
         if *open == "$" && is_currency(inner, &rest[open.len() + end + 1..]) {

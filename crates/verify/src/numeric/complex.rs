@@ -25,10 +25,6 @@ impl Complex {
         Self { re: self.re.add(&o.re), im: self.im.add(&o.im) }
     }
 
-    pub(crate) fn neg(&self) -> Self {
-        Self { re: self.re.neg(), im: self.im.neg() }
-    }
-
     pub(crate) fn mul(&self, o: &Self) -> Option<Self> {
         if self.is_real() && o.is_real() {
             return Some(Self::real(self.re.mul(&o.re)?));

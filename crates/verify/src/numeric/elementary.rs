@@ -68,11 +68,11 @@ impl Ball {
             return None;
         }
         let (y, k) = exp_reduced(&self.mid);
-        let shift = WORK as i64 - BITS as i64 - k;
+        let shift = i64::from(WORK) - i64::from(BITS) - k;
         let mid = if shift >= 0 { y >> shift } else { y << -shift };
         let own = (BigInt::one() << u32::try_from(k.max(54) - 54).unwrap_or(0)) + 2;
         // e^{x ± r} = e^x (1 ± 2r) for r < 1
-        let spread = ((mid.abs() + &own) * &self.rad >> (BITS - 1)) + own;
+        let spread = (((mid.abs() + &own) * &self.rad) >> (BITS - 1)) + own;
         Some(Self::new(mid, spread))
     }
 

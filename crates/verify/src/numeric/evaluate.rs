@@ -86,8 +86,8 @@ impl Algebra {
             | Atom::Degree
             | Atom::LogScale
             | Atom::PlusMinus
-            | Atom::Infinity => true,
-            Atom::Func(Func::Sum | Func::Product | Func::InBase, _) => true,
+            | Atom::Infinity
+            | Atom::Func(Func::Sum | Func::Product | Func::InBase, _) => true,
             Atom::Pow(base, exponent) => self.is_symbolic(base) || self.is_symbolic(exponent),
             other => other.parts().iter().any(|e| self.is_symbolic(e)),
         }
@@ -96,7 +96,7 @@ impl Algebra {
     /// True if the expression makes sense for whole numbers only: factorials, `(−1)^n`.
     fn is_discrete(&self, e: &Expr) -> bool {
         e.atoms().any(|a| match self.atom(a) {
-            Atom::Func(Func::Factorial | Func::Binomial | Func::Mod | Func::Gcd | Func::Lcm, _) => true,
+            Atom::Func(Func::Factorial | Func::Binomial | Func::Gcd | Func::Lcm, _) => true,
             Atom::Pow(base, _) => base.as_number().is_some_and(|b| b.is_negative()),
             other => other.parts().iter().any(|e| self.is_discrete(e)),
         })
@@ -294,10 +294,6 @@ fn real_function(f: Func, args: &[&Ball]) -> Option<Ball> {
         }
         (Func::Min, many) => many.iter().copied().cloned().reduce(|a, b| if a.mid < b.mid { a } else { b }),
         (Func::Max, many) => many.iter().copied().cloned().reduce(|a, b| if a.mid > b.mid { a } else { b }),
-        (Func::Mod, [a, b]) => {
-            let (a, b) = (whole(a)?, whole(b)?);
-            (b > 0).then(|| Ball::int(a.rem_euclid(b)))
-        }
         _ => None,
     }
 }

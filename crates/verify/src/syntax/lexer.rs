@@ -9,6 +9,7 @@ use crate::words;
 
 /// The tokens of an answer and what was ambiguous about them.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent observations, not a state")]
 pub(crate) struct Lexed<'a> {
     pub(crate) tokens: Vec<Token<'a>>,
     /// A number was written with a decimal point.
@@ -104,15 +105,14 @@ impl<'a> Lexer<'a, '_> {
             b'\\' => self.command(),
             0x80.. => self.unicode(),
             b'$' if followed_by_digit && self.out.tokens.is_empty() && !self.rest()[1..].contains('$') => {
-                self.push(Tok::Unit("dollar"), 1)
+                self.push(Tok::Unit("dollar"), 1);
             }
             b'+' if next == Some(b'-') => self.push(Tok::PlusMinus, 2),
             b'*' if next == Some(b'*') => self.push(Tok::Caret, 2),
             b'<' if next == Some(b'=') => self.push(Tok::Rel(Relation::Le), 2),
             b'>' if next == Some(b'=') => self.push(Tok::Rel(Relation::Ge), 2),
             b'!' if next == Some(b'=') => self.push(Tok::Rel(Relation::Ne), 2),
-            b'=' if next == Some(b'=') => self.push(Tok::Rel(Relation::Eq), 2),
-            b':' if next == Some(b'=') => self.push(Tok::Rel(Relation::Eq), 2),
+            b'=' | b':' if next == Some(b'=') => self.push(Tok::Rel(Relation::Eq), 2),
             b'.' if self.rest().starts_with("...") => self.push(Tok::Dots, 3),
             b'^' => self.caret(),
             b'{' => self.push(Tok::Begin, 1),
@@ -396,9 +396,8 @@ impl<'a> Lexer<'a, '_> {
             '≤' | '⩽' | '≦' => Tok::Rel(Relation::Le),
             '≥' | '⩾' | '≧' => Tok::Rel(Relation::Ge),
             '≠' => Tok::Rel(Relation::Ne),
-            '≈' => Tok::Rel(Relation::Eq),
+            '≈' | '＝' => Tok::Rel(Relation::Eq),
             '∈' => Tok::Rel(Relation::In),
-            '＝' => Tok::Rel(Relation::Eq),
             '∪' => Tok::Cup,
             '∩' => Tok::Cap,
             '∖' => Tok::Without,

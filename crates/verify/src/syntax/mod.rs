@@ -11,7 +11,7 @@ mod parser;
 mod token;
 mod value;
 
-pub(crate) use lexer::{Lexed, lex};
+pub(crate) use lexer::lex;
 pub(crate) use parser::parse;
 pub(crate) use token::{Relation, Tok};
 pub(crate) use value::{Joint, Value};

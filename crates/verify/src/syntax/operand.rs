@@ -29,7 +29,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 Some(Tok::Bang) => {
                     self.at += 1;
-                    let e = self.expression(value)?;
+                    let e = Self::expression(value)?;
                     value = Value::Expr(self.algebra.func(Func::Factorial, vec![e])?);
                 }
                 Some(Tok::Percent) => {
@@ -47,7 +47,7 @@ impl<'a> Parser<'a, '_> {
                 Some(Tok::Under) => {
                     self.at += 1;
                     let index = self.raw_argument()?;
-                    value = self.indexed(value, &index)?;
+                    value = self.indexed(&value, &index)?;
                 }
                 _ => return Ok(value),
             }
@@ -67,15 +67,15 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// `x_1` is a name, `52_8` a number in base 8.
-    fn indexed(&mut self, value: Value, index: &str) -> Run<Value> {
-        if let Value::Expr(e) = &value
+    fn indexed(&mut self, value: &Value, index: &str) -> Run<Value> {
+        if let Value::Expr(e) = value
             && let Some(number) = e.as_number()
         {
             let base: i64 = index.parse().map_err(|_| Halt::Syntax("an index on a number"))?;
             let args = vec![Expr::number(number), Expr::int(base)];
             return self.algebra.func(Func::InBase, args).map(Value::Expr);
         }
-        self.named_after(&value, &format!("_{{{index}}}"))
+        self.named_after(value, &format!("_{{{index}}}"))
     }
 
     fn raised(&mut self, base: Value) -> Run<Value> {
@@ -335,7 +335,7 @@ impl<'a> Parser<'a, '_> {
     fn rounded(&mut self, f: Func, close: &Tok<'_>) -> Run<Value> {
         let inner = self.sum()?;
         self.expect(close, "a bracket is not closed")?;
-        let inner = self.expression(inner)?;
+        let inner = Self::expression(inner)?;
         if let Some(floor) = self.algebra.floor_of(&inner)?
             && inner.as_number().is_none()
         {
@@ -366,7 +366,7 @@ impl<'a> Parser<'a, '_> {
                 Some(Tok::Amp | Tok::Comma) => self.at += 1,
                 Some(_) => {
                     let entry = self.sum()?;
-                    let entry = self.expression(entry)?;
+                    let entry = Self::expression(entry)?;
                     if let Some(row) = rows.last_mut() {
                         row.push(entry);
                     }
@@ -414,10 +414,10 @@ impl<'a> Parser<'a, '_> {
     fn argument(&mut self) -> Run<Expr> {
         if self.eat(&Tok::Begin) {
             let value = self.group()?;
-            return self.expression(value);
+            return Self::expression(value);
         }
         let value = self.operand()?;
-        self.expression(value)
+        Self::expression(value)
     }
 
     fn command(&mut self, name: &str) -> Run<Value> {
@@ -471,7 +471,7 @@ impl<'a> Parser<'a, '_> {
         let mut index = 2;
         if self.eat(&Tok::Open('[')) {
             let value = self.sum()?;
-            let value = self.expression(value)?;
+            let value = Self::expression(value)?;
             index = value.as_int().filter(|n| (1..=1000).contains(n)).ok_or(Halt::Syntax("the index of a root"))?;
             self.expect(&Tok::Close(']'), "a bracket is not closed")?;
         }
@@ -485,16 +485,16 @@ impl<'a> Parser<'a, '_> {
         let lower = if self.eat(&Tok::Begin) { self.group()? } else { self.operand()? };
         self.expect(&Tok::Caret, "a sum without an upper bound")?;
         let upper = if self.eat(&Tok::Begin) { self.group()? } else { self.operand()? };
-        let upper = self.expression(upper)?;
+        let upper = Self::expression(upper)?;
         let (variable, from) = match lower {
             Value::Chain(mut sides, signs) if signs == [Relation::Eq] && sides.len() == 2 => {
-                let from = self.expression(sides.remove(1))?;
-                (self.expression(sides.remove(0))?, from)
+                let from = Self::expression(sides.remove(1))?;
+                (Self::expression(sides.remove(0))?, from)
             }
             _ => return Err(Halt::Syntax("the index of a sum")),
         };
         let body = self.product()?;
-        let body = self.expression(body)?;
+        let body = Self::expression(body)?;
         let Some(index) = variable.as_atom() else { return Err(Halt::Syntax("the index of a sum")) };
         if let (Some(a), Some(b)) = (from.as_int(), upper.as_int())
             && (0..=200).contains(&b.saturating_sub(a))
@@ -533,7 +533,7 @@ impl<'a> Parser<'a, '_> {
                 base = Some(self.argument()?);
             } else if self.eat(&Tok::Caret) {
                 let value = self.exponent()?;
-                let value = self.expression(value)?;
+                let value = Self::expression(value)?;
                 inverse = value.as_int() == Some(-1);
                 exponent = Some(value);
             } else {
@@ -550,31 +550,28 @@ impl<'a> Parser<'a, '_> {
 
     /// A bracketed list, a braced group, or the product that follows: `\sin 2x`.
     fn function_arguments(&mut self) -> Run<Vec<Expr>> {
-        match self.peek() {
-            Some(Tok::Open('(' | '[')) => {
-                let value = self.operand()?;
-                match value {
-                    Value::Tuple(_, items, _) => items.into_iter().map(|v| self.expression(v)).collect(),
-                    one => Ok(vec![self.expression(one)?]),
-                }
+        if let Some(Tok::Open('(' | '[')) = self.peek() {
+            let value = self.operand()?;
+            match value {
+                Value::Tuple(_, items, _) => items.into_iter().map(Self::expression).collect(),
+                one => Ok(vec![Self::expression(one)?]),
             }
-            _ => {
-                let mut negative = false;
-                while matches!(self.peek(), Some(Tok::Minus | Tok::Plus)) {
-                    negative ^= self.next() == Some(Tok::Minus);
-                }
-                let mut value = self.power()?;
-                while let Some(tok) = self.peek() {
-                    let more = matches!(tok, Tok::Num(_) | Tok::Sym(_) | Tok::Cmd("frac" | "sqrt") | Tok::Fun("pi"));
-                    if !more {
-                        break;
-                    }
-                    let next = self.power()?;
-                    value = self.algebra.value_mul(value, next)?;
-                }
-                let e = self.expression(value)?;
-                Ok(vec![if negative { self.algebra.neg(&e)? } else { e }])
+        } else {
+            let mut negative = false;
+            while matches!(self.peek(), Some(Tok::Minus | Tok::Plus)) {
+                negative ^= self.next() == Some(Tok::Minus);
             }
+            let mut value = self.power()?;
+            while let Some(tok) = self.peek() {
+                let more = matches!(tok, Tok::Num(_) | Tok::Sym(_) | Tok::Cmd("frac" | "sqrt") | Tok::Fun("pi"));
+                if !more {
+                    break;
+                }
+                let next = self.power()?;
+                value = self.algebra.value_mul(value, next)?;
+            }
+            let e = Self::expression(value)?;
+            Ok(vec![if negative { self.algebra.neg(&e)? } else { e }])
         }
     }
 

@@ -145,15 +145,15 @@ impl<'a> Parser<'a, '_> {
         if self.peek() != Some(&Tok::Colon) || self.bars > 0 {
             return Ok(first);
         }
-        let mut parts = vec![self.expression(first)?];
+        let mut parts = vec![Self::expression(first)?];
         while self.eat(&Tok::Colon) {
             let part = self.set()?;
-            parts.push(self.expression(part)?);
+            parts.push(Self::expression(part)?);
         }
         Ok(Value::Ratio(parts))
     }
 
-    pub(super) fn expression(&self, value: Value) -> Run<Expr> {
+    pub(super) fn expression(value: Value) -> Run<Expr> {
         match value {
             Value::Expr(e) => Ok(e),
             _ => Err(Halt::Syntax("expected a number or formula")),
@@ -314,8 +314,8 @@ impl<'a> Parser<'a, '_> {
             | Tok::Dots
             | Tok::LBar
             | Tok::LFloor
-            | Tok::LCeil => true,
-            Tok::EnvBegin(_) => true,
+            | Tok::LCeil
+            | Tok::EnvBegin(_) => true,
             Tok::Open(c) => *c == '(' || *c == '[' || *c == '<',
             Tok::Bar => self.bars == 0,
             _ => false,

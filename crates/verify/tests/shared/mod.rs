@@ -7,11 +7,8 @@ use std::path::PathBuf;
 pub(crate) fn read(path: &str) -> Option<String> {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let found = manifest.ancestors().skip(1).map(|dir| dir.join("shared").join(path)).find(|p| p.is_file());
-    match found {
-        Some(file) => std::fs::read_to_string(file).ok(),
-        None => {
-            eprintln!("SKIPPED: shared/{path} is not there; nothing was tested");
-            None
-        }
+    if found.is_none() {
+        eprintln!("SKIPPED: shared/{path} is not there; nothing was tested");
     }
+    std::fs::read_to_string(found?).ok()
 }
