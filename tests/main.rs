@@ -2,5 +2,6 @@
 
 mod dyn_safe;
 mod laws;
+mod methods;
 mod papers;
 mod threads;

@@ -3,6 +3,7 @@
 pub mod cycle;
 mod error;
 pub mod gsm8k;
+pub mod methods;
 mod model;
 mod pretrain;
 mod problem;

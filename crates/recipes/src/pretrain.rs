@@ -54,18 +54,18 @@ impl Default for PretrainConfig {
             seed: Seed::root(2509),
             task: ChainTask { min_operations: 3, max_operations: 6 },
             habits: Habits {
-                strong_carry_habit: p(0.7),
-                weak_carry_habit: p(0.3),
+                strong_carry_habit: p(0.8),
+                weak_carry_habit: p(0.4),
                 slip: p(0.015),
-                repair: p(0.3),
-                needless_check: p(0.05),
+                repair: p(0.45),
+                needless_check: p(0.02),
             },
             hidden_size: 96,
             layers: 3,
             heads: 6,
             key_value_heads: 2,
             intermediate_size: 256,
-            steps: 2500,
+            steps: 4500,
             batch: 128,
             learning_rate: 2e-3,
         }
@@ -170,10 +170,10 @@ fn imitate(
         let seeds = (0..config.batch as u64).map(|i| config.seed.named("demonstrations").child(step).child(i));
         let batch = seeds.map(|s| demonstration(config, tokenizer, s)).collect::<Result<Vec<_>, _>>()?;
         let loss = imitation_step(trainer, &batch)?;
-        let report = trainer.step()?;
         if !loss.is_finite() {
             return Err(RecipeError::Loss { stage: STAGE.to_owned(), step, got: loss });
         }
+        let report = trainer.step()?;
         recent.push(loss);
         let metrics = [("loss", loss), ("gradient_norm", report.gradient_norm)];
         context.observer.on(&Event::Metrics { stage: STAGE, step: report.step, metrics: &metrics });

@@ -7,6 +7,7 @@ use tdrm_algo::value::tdrm::{Backup, PrefixValues, Saturation, TdMode};
 use tdrm_core::{Lambda, ShapeError};
 
 use super::Sample;
+use crate::methods::tdrm;
 
 /// What a reward model is trained on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,18 +46,18 @@ impl Arm {
     pub fn all() -> Vec<Self> {
         let n = |n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN);
         let lambda = Lambda::new(0.95).unwrap_or(Lambda::ONE);
-        let published = TdMode::published().with_max_len(PUBLISHED_MAX_LEN);
-        let modes = [
-            published,
-            published.with_n(n(2)),
-            published.with_n(n(3)),
-            TdMode::repaired(),
-            TdMode::repaired().with_n(n(3)),
-            TdMode::td_lambda(lambda),
-        ];
-        let mut arms = vec![Self::Constant {}, Self::Orm {}, Self::StepLabels {}, Self::Outcome {}];
-        arms.extend(modes.map(|mode| Self::Td { mode }));
-        arms
+        vec![
+            Self::Constant {},
+            Self::Orm {},
+            Self::StepLabels {},
+            Self::Outcome {},
+            tdrm::published(n(1), PUBLISHED_MAX_LEN),
+            tdrm::published(n(2), PUBLISHED_MAX_LEN),
+            tdrm::published(n(3), PUBLISHED_MAX_LEN),
+            tdrm::repaired(n(1)),
+            tdrm::repaired(n(3)),
+            tdrm::td_lambda(lambda),
+        ]
     }
 
     /// Name in tables and settings.
@@ -135,6 +136,20 @@ impl Arm {
     }
 }
 
+impl Arm {
+    /// The targets of a sample if they are the same whatever the values are: those at values 0 and at values 1 agree
+    /// (targets never fall when a value rises).
+    ///
+    /// # Errors
+    /// As [`Arm::targets`].
+    pub fn fixed_targets(&self, sample: &Sample) -> Result<Option<Targets>, ShapeError> {
+        let prefixes = sample.response.step_ends.len() + 1;
+        let low = self.targets(sample, &vec![0.0; prefixes])?;
+        let high = self.targets(sample, &vec![1.0; prefixes])?;
+        Ok(low.filter(|low| high.is_some_and(|high| low.values == high.values)))
+    }
+}
+
 /// Longest response of the reasoning task in characters: L of the cosine, where the paper has 512 tokens.
 const PUBLISHED_MAX_LEN: u32 = 120;
 
@@ -150,6 +165,12 @@ pub enum Bootstrap {
 }
 
 impl Targets {
+    /// Whether the same prefixes learn the same values.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.prefixes == other.prefixes && self.values == other.values
+    }
+
     fn at(prefixes: Vec<usize>, values: Vec<f64>) -> Self {
         Self { prefixes, values, saturation: Saturation::default() }
     }
@@ -189,6 +210,16 @@ mod tests {
         assert_eq!(targets(&published, true).values, [1.0; 4]);
         let wrong = targets(&published, false);
         assert_eq!((wrong.values, wrong.saturation.saturated), (vec![0.0; 4], 3));
+    }
+
+    #[test]
+    fn saturated_targets_are_fixed_and_bootstrapped_ones_are_not() {
+        let short = sample(false);
+        let fixed = |arm: &Arm| arm.fixed_targets(&short).unwrap().map(|t| t.values);
+        let n = |n| NonZeroUsize::new(n).unwrap();
+        assert_eq!(fixed(&tdrm::published(n(1), PUBLISHED_MAX_LEN)), fixed(&tdrm::published(n(3), PUBLISHED_MAX_LEN)));
+        assert_eq!(fixed(&Arm::Outcome {}), Some(vec![0.0; 5]));
+        assert_eq!(fixed(&tdrm::repaired(n(1))), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tdrm_envs::reasoning::ChainTask;
 
 use super::Arm;
 use crate::RecipeError;
+use crate::methods::tdrm::Mixture;
 
 /// Everything that the main job can be told. The defaults are the quick run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -171,10 +172,8 @@ pub struct RlConfig {
     pub advantage: Estimator,
     /// Name of the arm whose reward model is used.
     pub reward_model: String,
-    /// Weight of the reward model in the mixture.
-    pub w_prm: f64,
-    /// Weight of the verifier in the mixture.
-    pub w_rule: f64,
+    /// Weights where both rule and reward model pay.
+    pub mixture: Mixture,
     /// Steps between two evaluations of greedy accuracy.
     pub evaluate_every: usize,
 }
@@ -190,8 +189,7 @@ impl Default for RlConfig {
             objective: Preset::Grpo,
             advantage: Estimator::GroupZScore(GroupZScore { epsilon, ..GroupZScore::default() }),
             reward_model: "td(0.95)".to_owned(),
-            w_prm: 0.2,
-            w_rule: 0.8,
+            mixture: Mixture::PUBLISHED,
             evaluate_every: 10,
         }
     }

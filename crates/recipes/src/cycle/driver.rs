@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tdrm_algo::metrics::holm;
 use tdrm_algo::search::{Beam, GreedySearch};
 use tdrm_core::{Budget, Event, SearchStrategy, Seed};
 use tdrm_dfdx::Lm;
@@ -16,7 +17,7 @@ use super::grpo::greedy_accuracy;
 use super::quality::{Truth, Values, constant, measure, roll_out, score};
 use super::{
     Arm, ArmResults, CycleConfig, PairedResult, Plan, PolicyResults, ReferenceResults, RlResult, Run, Sampled,
-    SearchResult, SeedResults, Signal, StepSpace, fit, sample_and_judge, select, stats,
+    SearchResult, SeedResults, Signal, StepSpace, Targets, fit, sample_and_judge, select, stats,
 };
 use crate::model::{Context, Model};
 use crate::{Judge, Problem, RecipeError, Store, write_atomically};
@@ -90,13 +91,39 @@ struct Split {
     test: Vec<Problem>,
 }
 
-/// A trained arm with its values on the test and validation samples.
+/// A trained arm with its values on the test samples.
+#[derive(Clone)]
 struct Scored {
     arm: Arm,
     lm: Option<Lm>,
     test: Values,
     results: ArmResults,
     per_problem: Vec<f64>,
+}
+
+impl Scored {
+    /// The same model under the name of another arm that has the same targets.
+    fn named_after(&self, arm: &Arm) -> Self {
+        let description = format!("{}; every target is that of `{}`", arm.describe(), self.results.name);
+        let results = ArmResults { name: arm.name(), description, ..self.results.clone() };
+        Self { arm: arm.clone(), results, ..self.clone() }
+    }
+}
+
+/// The earlier arm whose targets are, sample by sample, those of `arm`, and depend on no value.
+fn same_targets(arm: &Arm, earlier: &[Scored], train: &[Sampled]) -> Result<Option<usize>, RecipeError> {
+    'arms: for (i, other) in earlier.iter().enumerate().filter(|(_, other)| other.lm.is_some()) {
+        for sample in train.iter().flat_map(|p| &p.samples) {
+            let fixed = arm.fixed_targets(sample)?;
+            let same =
+                |t: &Targets| Ok::<_, RecipeError>(other.arm.fixed_targets(sample)?.is_some_and(|o| o.same_as(t)));
+            if !fixed.as_ref().map_or(Ok(false), same)? {
+                continue 'arms;
+            }
+        }
+        return Ok(Some(i));
+    }
+    Ok(None)
 }
 
 struct SeedRun<'a> {
@@ -219,6 +246,14 @@ impl SeedRun<'_> {
                 context.observer.on(&Event::Warning { stage: "fit", message });
                 continue;
             }
+            let same = same_targets(arm, &arms, train)?;
+            if let Some(earlier) = same.and_then(|i| arms.get(i)) {
+                let message =
+                    format!("every target of `{}` is that of `{}`: trained once", arm.name(), earlier.results.name);
+                context.observer.on(&Event::Warning { stage: "fit", message: &message });
+                arms.push(earlier.named_after(arm));
+                continue;
+            }
             arms.push(self.arm(arm, train, validation, test, truth, context)?);
         }
         Ok(arms)
@@ -339,13 +374,13 @@ impl SeedRun<'_> {
             ("tdrm n=1", "tdrm n=3"),
         ];
         let find = |name: &str| arms.iter().find(|a| a.results.name == name);
-        let compared = planned.iter().filter_map(|(a, b)| Some((find(a)?, find(b)?)));
-        compared
-            .map(|(a, b)| PairedResult {
-                name: format!("{} - {}", a.results.name, b.results.name),
-                difference: stats::difference(&a.per_problem, &b.per_problem, self.root.named("best of")),
-            })
-            .collect()
+        let compared: Vec<_> = planned.iter().filter_map(|(a, b)| Some((find(a)?, find(b)?))).collect();
+        let seed = self.root.named("best of");
+        let differences = compared.iter().map(|(a, b)| stats::difference(&a.per_problem, &b.per_problem, seed));
+        let (differences, p_values): (Vec<_>, Vec<_>) = differences.unzip();
+        let names = compared.iter().map(|(a, b)| format!("{} - {}", a.results.name, b.results.name));
+        let rows = names.zip(differences).zip(holm(&p_values));
+        rows.map(|((name, difference), p_value)| PairedResult { name, difference, p_value }).collect()
     }
 
     fn searches(
@@ -489,7 +524,7 @@ impl SeedRun<'_> {
         Ok(RlResult {
             signal,
             curve: improved.curve,
-            gain: stats::difference(&greedy, before, seed),
+            gain: stats::difference(&greedy, before, seed).0,
             greedy: stats::mean_with_interval(&greedy, seed),
             sampled: stats::mean_with_interval(&right, seed),
             value: stats::mean(values.into_iter()),

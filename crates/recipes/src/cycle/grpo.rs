@@ -102,6 +102,10 @@ impl Run<'_> {
             context.stop.check(state)?;
             let model = self.policy.with_lm(trainer.lm().clone());
             let batch = self.rollouts(step, &model)?;
+            if batch.equal_groups() >= 1.0 {
+                let message = format!("step {step}: all rewards are equal within their groups, nothing to learn from");
+                context.observer.on(&Event::Warning { stage: &stage, message: &message });
+            }
             let loss = self.update(&mut trainer, &batch)?;
             if !loss.is_finite() {
                 return Err(RecipeError::Loss { stage, step: step as u64, got: loss });
@@ -152,7 +156,7 @@ impl Run<'_> {
         let mut group = |g: &Sampled| -> Vec<f64> {
             let values = values.by_ref().take(g.samples.len()).map(sigmoid);
             match self.signal {
-                Signal::Both => values.zip(rule(g)).map(|(v, r)| rl.w_prm * v + rl.w_rule * r).collect(),
+                Signal::Both => values.zip(rule(g)).map(|(v, r)| rl.mixture.reward(r, v)).collect(),
                 _ => values.collect(),
             }
         };

@@ -273,13 +273,15 @@ fn aggregations(all: Seeds<'_>) -> Table {
 fn paired(all: Seeds<'_>) -> Table {
     let mut table = Table::new(
         "Paired differences of best-of-16 accuracy, named before the run",
-        "an interval that holds 0 shows no difference",
-        &["difference", "points"],
+        "an interval that holds 0 shows no difference; p: two-sided, Holm-adjusted, of each seed",
+        &["difference", "points", "p"],
     );
     for pair in &all.first().paired {
         let of = |r: &SeedResults| r.paired.iter().find(|p| p.name == pair.name).map(|p| p.difference);
         let hundredfold = |e: Estimate| Estimate { mean: 100.0 * e.mean, low: 100.0 * e.low, high: 100.0 * e.high };
-        table.push(&pair.name, vec![all.cell(1, |r| of(r).map(hundredfold))]);
+        let p_values = all.0.iter().filter_map(|r| r.paired.iter().find(|p| p.name == pair.name));
+        let p_values = p_values.map(|p| format!("{:.3}", p.p_value)).collect::<Vec<_>>().join(" ");
+        table.push(&pair.name, vec![all.cell(1, |r| of(r).map(hundredfold)), Cell::Text(p_values)]);
     }
     table
 }
@@ -340,7 +342,7 @@ fn learning(config: &CycleConfig, all: Seeds<'_>) -> Section {
     let rl = &config.rl;
     let text = format!(
         "{} steps of {} problems x {} samples. Reward model: {}. Both: {} x rule + {} x value before the answer is given.",
-        rl.steps, rl.problems, rl.group, rl.reward_model, rl.w_rule, rl.w_prm
+        rl.steps, rl.problems, rl.group, rl.reward_model, rl.mixture.w_rule, rl.mixture.w_prm
     );
     Section { heading: "6 Reinforcement learning".into(), text: vec![text], tables: vec![table], plots: vec![plot] }
 }

@@ -102,6 +102,8 @@ pub struct PairedResult {
     pub name: String,
     /// The difference, with a paired bootstrap interval.
     pub difference: Estimate,
+    /// Two-sided bootstrap p-value, adjusted for the number of comparisons (Holm).
+    pub p_value: f64,
 }
 
 /// One search.

@@ -1,13 +1,24 @@
 //! Estimates with intervals.
 
+use std::num::NonZeroUsize;
+
 use rand::RngExt;
 use rand::seq::index;
-use tdrm_core::Seed;
+use tdrm_algo::metrics::{Interval, best_of_k, bootstrap_mean, paired_bootstrap, pass_at_k};
+use tdrm_core::{Probability, Seed};
 
 use crate::report::Estimate;
 
 /// Resamples behind a bootstrap interval.
-const RESAMPLES: usize = 1000;
+const RESAMPLES: NonZeroUsize = match NonZeroUsize::new(1000) {
+    Some(n) => n,
+    None => unreachable!(),
+};
+/// Coverage of the intervals.
+const LEVEL: Probability = match Probability::new(0.95) {
+    Ok(level) => level,
+    Err(_) => unreachable!(),
+};
 /// Subsets behind an estimate of the majority vote.
 const SUBSETS: usize = 64;
 
@@ -17,16 +28,19 @@ pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
     sum / n.max(1) as f64
 }
 
-/// Mean with a 95 % percentile bootstrap interval over the values.
+/// Mean with a 95 % percentile bootstrap interval over the values; NaN of nothing.
 pub(crate) fn mean_with_interval(values: &[f64], seed: Seed) -> Estimate {
-    let of = |rows: &[usize]| mean(rows.iter().map(|&i| values[i]));
-    resampled(values.len(), of, seed)
+    bootstrap_mean(values, LEVEL, RESAMPLES, seed).map_or(Estimate::exact(f64::NAN), estimate)
 }
 
-/// Paired difference of means, a − b, over the same problems.
-pub(crate) fn difference(a: &[f64], b: &[f64], seed: Seed) -> Estimate {
-    let differences: Vec<_> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-    mean_with_interval(&differences, seed)
+/// Paired difference of means, a − b, over the same problems, with its two-sided p-value; NaN of nothing.
+pub(crate) fn difference(a: &[f64], b: &[f64], seed: Seed) -> (Estimate, f64) {
+    let nothing = (Estimate::exact(f64::NAN), f64::NAN);
+    paired_bootstrap(a, b, LEVEL, RESAMPLES, seed).map_or(nothing, |d| (estimate(d.difference), d.p_value))
+}
+
+fn estimate(interval: Interval) -> Estimate {
+    Estimate { mean: interval.mean, low: interval.low, high: interval.high }
 }
 
 /// A statistic of `n` units with its percentile bootstrap interval.
@@ -37,7 +51,7 @@ pub(crate) fn resampled(n: usize, statistic: impl Fn(&[usize]) -> f64, seed: See
         return Estimate::exact(point);
     }
     let rng = &mut seed.rng();
-    let mut draws: Vec<f64> = (0..RESAMPLES)
+    let mut draws: Vec<f64> = (0..RESAMPLES.get())
         .map(|_| statistic(&(0..n).map(|_| rng.random_range(0..n)).collect::<Vec<_>>()))
         .filter(|x| x.is_finite())
         .collect();
@@ -90,15 +104,13 @@ fn weighted_auc(sorted: &[(f64, bool, usize)], weights: &[f64]) -> f64 {
 
 /// Expected outcome of the best of `n` of these samples by score, over all subsets of size n; ties are broken evenly.
 pub(crate) fn best_of(scores: &[f64], outcomes: &[bool], n: usize) -> f64 {
-    {
-        let _ = (scores, outcomes, n);
-        0.0
-    }
+    let outcomes: Vec<_> = outcomes.iter().map(|&right| f64::from(u8::from(right))).collect();
+    best_of_k(scores, &outcomes, n).unwrap_or(f64::NAN)
 }
 
 /// P(at least one of k samples is right).
 pub(crate) fn pass_at(n: usize, right: usize, k: usize) -> f64 {
-    tdrm_algo::metrics::pass_at_k(n as u64, right as u64, k as u64).unwrap_or(f64::NAN)
+    pass_at_k(n as u64, right as u64, k as u64).unwrap_or(f64::NAN)
 }
 
 /// Expected outcome of the majority answer of `n` samples, over random subsets.

@@ -1,0 +1,3 @@
+//! Tests of the published methods.
+
+mod tdrm;
