@@ -136,6 +136,10 @@ impl MathVerifier {
         }
         for (i, style) in a.others.iter().chain(&b.others).enumerate() {
             let first = i < a.others.len();
+            // the reference's letters are variables
+            if first && style.unit_letters {
+                continue;
+            }
             let source = if first { &a.source } else { &b.source };
             let other = Reading::in_style(Cow::Borrowed(source.as_ref()), *style, algebra)?;
             let pair = if first { self.values(&other, b, algebra)? } else { self.values(a, &other, algebra)? };

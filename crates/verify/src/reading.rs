@@ -48,6 +48,9 @@ impl<'a> Reading<'a> {
         if lexed.scientific {
             others.push(Style { scientific: false, ..style });
         }
+        if lexed.unit_letter && !style.unit_letters {
+            others.push(Style { unit_letters: true, ..style });
+        }
         let digits = lexed.tokens.iter().any(|t| matches!(t.tok, Tok::Num(_)));
         let wordy = lexed.words > 3 || (lexed.words > 0 && !digits && lexed.words * 2 >= lexed.math);
         let decimal = lexed.decimal;

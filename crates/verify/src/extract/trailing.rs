@@ -159,7 +159,11 @@ fn formula_around(text: &str, from: usize, start: usize, end: usize) -> Option<&
     let before = start > from
         && (single(start - 1)
             || (matches!(bytes[start - 1], b'+' | b'-' | b'*' | b'^') && start >= 2 && single(start - 2)));
-    if !after && !before {
+    // `5m²` is five square metres
+    let unit = after
+        && words::unit(&text[end..=end]).is_some()
+        && !text[end + 1..].trim_start().starts_with(['+', '-', '*', '/', '^', '(']);
+    if unit || (!after && !before) {
         return None;
     }
     let line = text[..start].rfind('\n').map_or(from, |i| (i + 1).max(from));

@@ -20,6 +20,8 @@ pub(crate) struct Lexed<'a> {
     pub(crate) decimal_comma: bool,
     /// `2e-1` was read as scientific notation.
     pub(crate) scientific: bool,
+    /// A letter after a number could be a unit.
+    pub(crate) unit_letter: bool,
     /// Words of prose.
     pub(crate) words: usize,
     /// Anything that is not a word.
@@ -180,6 +182,12 @@ impl<'a> Lexer<'a, '_> {
             return self.push(tok, length);
         }
         if length == 1 {
+            if matches!(self.last(), Some(Tok::Num(_))) && words::unit(run).is_some() {
+                self.out.unit_letter = true;
+                if self.style.unit_letters {
+                    return self.push(Tok::Unit(run), 1);
+                }
+            }
             return self.push(Tok::Sym(run), 1);
         }
         let subscript = rest.as_bytes().get(length) == Some(&b'_');

@@ -33,8 +33,10 @@ pub(crate) struct Style {
     pub(crate) comma: Comma,
     /// `2e-1` is 0.2, not `2·e − 1`.
     pub(crate) scientific: bool,
+    /// `5 m` are five metres, not five times `m`.
+    pub(crate) unit_letters: bool,
 }
 
 impl Style {
-    pub(crate) const FIRST: Self = Self { comma: Comma::Groups, scientific: true };
+    pub(crate) const FIRST: Self = Self { comma: Comma::Groups, scientific: true, unit_letters: false };
 }
