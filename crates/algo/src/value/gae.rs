@@ -1,10 +1,11 @@
 //! Generalised advantage estimation.
 
 use serde::{Deserialize, Serialize};
-use tdrm_core::{Real, Steps, ValueTarget};
+use tdrm_core::{Real, Steps, Transition, ValueTarget};
 
 use super::Trace;
-use super::td::backward;
+use super::batch::recursions;
+use super::td::{backward, concatenated};
 
 /// Exponentially weighted temporal differences: advantages, and targets A + v.
 ///
@@ -44,6 +45,19 @@ impl Gae {
         }
     }
 
+    /// The advantages of a ragged batch, one trajectory after the other, `[ΣT]`.
+    ///
+    /// The same numbers as one by one, several times as fast for short trajectories.
+    pub fn batch_into<F: Real>(&self, batch: &[Steps<'_, F>], out: &mut Vec<F>) {
+        match &self.lambda {
+            Trace::Constant(lambda) => {
+                let lambda: F = lambda.get();
+                recursions(batch, |_| F::zero(), |s| gae_backup(s, lambda), out);
+            }
+            Trace::PerStep(_) => concatenated(batch, |steps, out| self.advantages_into(steps, out), out),
+        }
+    }
+
     /// The advantages in a fresh vector, `[T]`.
     #[must_use]
     pub fn advantages<F: Real>(&self, steps: Steps<'_, F>) -> Vec<F> {
@@ -64,9 +78,15 @@ impl<F: Real> ValueTarget<F> for Gae {
 
 fn advantages<F: Real>(steps: Steps<'_, F>, lambda: impl Fn(usize) -> F, out: &mut Vec<F>) {
     backward(F::zero(), steps.iter().enumerate(), out, |a, (t, s)| {
-        let delta = s.reward + s.discount * s.next_value - s.value;
-        delta + s.discount * lambda(t) * a
+        let (delta, trace) = gae_backup(s, lambda(t));
+        delta + trace * a
     });
+}
+
+/// δ_t and γ_t λ_t.
+#[inline]
+fn gae_backup<F: Real>(s: Transition<F>, lambda: F) -> (F, F) {
+    (s.reward + s.discount * s.next_value - s.value, s.discount * lambda)
 }
 
 #[cfg(test)]
@@ -80,5 +100,22 @@ mod tests {
         let steps = Steps::new(&[1.0, 2.0], &[0.5, 0.5], &[1.0, 4.0, 8.0]).unwrap();
         // δ = (1 + 2 − 1, 2 + 4 − 4) = (2, 2); A = (2 + ½·2, 2)
         assert_eq!(gae.advantages(steps), [3.0, 2.0]);
+    }
+
+    #[test]
+    fn a_ragged_batch_is_its_trajectories_one_by_one() {
+        let column =
+            |n: usize, seed: usize| -> Vec<f64> { (0..n).map(|t| ((t * 7 + seed) % 11) as f64 / 3.0 - 1.5).collect() };
+        let data: Vec<_> = (0..21).map(|i| (column(i, i), vec![0.9; i], column(i + 1, 3 * i))).collect();
+        let batch: Vec<_> = data.iter().map(|(r, d, v)| Steps::new(r, d, v).unwrap()).collect();
+        for lambda in [Trace::ONE, Trace::PerStep(vec![tdrm_core::Lambda::ZERO, tdrm_core::Lambda::ONE])] {
+            let gae = Gae { lambda: lambda.clone() };
+            let mut together = vec![7.0];
+            gae.batch_into(&batch, &mut together);
+            assert_eq!(together, batch.iter().flat_map(|&s| gae.advantages(s)).collect::<Vec<_>>());
+            let td = super::super::TdLambda { lambda };
+            td.batch_into(&batch, &mut together);
+            assert_eq!(together, batch.iter().flat_map(|&s| td.targets(s)).collect::<Vec<_>>());
+        }
     }
 }

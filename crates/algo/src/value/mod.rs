@@ -13,6 +13,7 @@
 //! [`project`] and [`two_hot`] distributions over a fixed support.
 
 mod action;
+mod batch;
 mod bce;
 mod categorical;
 mod gae;

@@ -1,9 +1,10 @@
 //! One-step, Monte-Carlo and λ-returns.
 
 use serde::{Deserialize, Serialize};
-use tdrm_core::{Real, Steps, ValueTarget};
+use tdrm_core::{Real, Steps, Transition, ValueTarget};
 
 use super::Trace;
+use super::batch::recursions;
 
 /// One-step target.
 ///
@@ -78,12 +79,48 @@ impl<F: Real> ValueTarget<F> for TdLambda {
     }
 }
 
+impl TdLambda {
+    /// The targets of a ragged batch, one trajectory after the other, `[ΣT]`.
+    ///
+    /// The same numbers as one by one, several times as fast for short trajectories.
+    pub fn batch_into<F: Real>(&self, batch: &[Steps<'_, F>], out: &mut Vec<F>) {
+        match &self.lambda {
+            Trace::Constant(lambda) => {
+                let lambda: F = lambda.get();
+                recursions(batch, |steps| steps.bootstrap(), |s| lambda_backup(s, lambda), out);
+            }
+            Trace::PerStep(_) => concatenated(batch, |steps, out| self.targets_into(steps, out), out),
+        }
+    }
+}
+
 /// The recursion, for any λ_t.
 pub(crate) fn lambda_returns<F: Real>(steps: Steps<'_, F>, lambda: impl Fn(usize) -> F, out: &mut Vec<F>) {
     backward(steps.bootstrap(), steps.iter().enumerate(), out, |g, (t, s)| {
-        let lambda = lambda(t);
-        s.reward + s.discount * ((F::one() - lambda) * s.next_value + lambda * g)
+        let (one_step, trace) = lambda_backup(s, lambda(t));
+        one_step + trace * g
     });
+}
+
+/// `G_t = a + b G_{t+1}` with `a = r_t + γ_t (1 − λ_t) v_{t+1}`, `b = γ_t λ_t`: what does not wait for `G_{t+1}`,
+/// and what does.
+#[inline]
+fn lambda_backup<F: Real>(s: Transition<F>, lambda: F) -> (F, F) {
+    (s.reward + s.discount * (F::one() - lambda) * s.next_value, s.discount * lambda)
+}
+
+/// One trajectory after the other, where nothing is gained by taking turns.
+pub(crate) fn concatenated<F: Real>(
+    batch: &[Steps<'_, F>],
+    single: impl Fn(Steps<'_, F>, &mut Vec<F>),
+    out: &mut Vec<F>,
+) {
+    let mut one = Vec::new();
+    out.clear();
+    for &steps in batch {
+        single(steps, &mut one);
+        out.extend_from_slice(&one);
+    }
 }
 
 /// Folds from the last item to the first, leaving each intermediate result in its place.
@@ -93,7 +130,7 @@ pub(crate) fn backward<F: Real, X>(
     out: &mut Vec<F>,
     step: impl Fn(F, X) -> F,
 ) {
-    out.clear();
+    // Every entry is written below: what `out` held needs no clearing.
     out.resize(items.len(), last);
     let mut g = last;
     for (slot, item) in out.iter_mut().rev().zip(items.rev()) {
