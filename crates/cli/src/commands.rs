@@ -12,8 +12,8 @@ use tdrm_recipes::{Context, Model, Stop, read_problems, write_atomically};
 use tdrm_verify::{MathVerifier, Options};
 
 use crate::args::{CalcArgs, Cli, Command, CycleArgs, EnvCommand, PretrainArgs, VerifyArgs};
-use crate::{gsm8k, lines};
 use crate::observe::{JsonLines, Terminal, print};
+use crate::{gsm8k, lines};
 
 pub(crate) fn run(cli: Cli) -> Result<()> {
     match cli.command {
@@ -85,6 +85,10 @@ fn main_job(args: &CycleArgs) -> Result<()> {
     let (text, html) = (args.out.join("report.txt"), args.out.join("report.html"));
     write_atomically(&text, report.to_text().as_bytes())?;
     write_atomically(&html, report.to_html()?.as_bytes())?;
+    for plot in report.sections.iter().flat_map(|s| &s.plots) {
+        let name = plot.title.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        write_atomically(&args.out.join(format!("{name}.svg")), plot.to_svg()?.as_bytes())?;
+    }
     print(&format!("{}\nreport: {}\n", report.to_text(), html.display()))
 }
 

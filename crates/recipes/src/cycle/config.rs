@@ -70,7 +70,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             task: ChainTask { min_operations: 3, max_operations: 6 },
-            train_problems: 1500,
+            train_problems: 3000,
             validation_problems: 50,
             test_problems: 150,
             train_samples: 4,
@@ -99,7 +99,7 @@ pub struct RewardConfig {
 
 impl Default for RewardConfig {
     fn default() -> Self {
-        Self { arms: Arm::all(), epochs: 2, batch: 64, learning_rate: 1e-3, target_ema: 0.95 }
+        Self { arms: Arm::all(), epochs: 1, batch: 64, learning_rate: 1e-3, target_ema: 0.95 }
     }
 }
 
@@ -143,7 +143,7 @@ impl Default for SearchConfig {
     fn default() -> Self {
         let arms = ["orm", "step labels", "outcome", "tdrm n=1", "td(0.95)"];
         Self {
-            problems: 60,
+            problems: 50,
             branching: vec![4, 8],
             beam: 4,
             width: 4,
@@ -182,7 +182,7 @@ impl Default for RlConfig {
     fn default() -> Self {
         let epsilon = NonNegative::new(1e-4).unwrap_or(NonNegative::ZERO);
         Self {
-            steps: 60,
+            steps: 40,
             problems: 24,
             group: 8,
             learning_rate: 3e-4,
@@ -190,7 +190,7 @@ impl Default for RlConfig {
             advantage: Estimator::GroupZScore(GroupZScore { epsilon, ..GroupZScore::default() }),
             reward_model: "td(0.95)".to_owned(),
             mixture: Mixture::PUBLISHED,
-            evaluate_every: 10,
+            evaluate_every: 5,
         }
     }
 }

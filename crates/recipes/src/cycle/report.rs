@@ -205,7 +205,7 @@ fn quality(all: Seeds<'_>) -> Section {
 
 /// The arms that fit into one plot without hiding each other.
 fn plotted(all: Seeds<'_>) -> impl Iterator<Item = &ArmResults> {
-    all.arm_names().filter(|a| !matches!(a.name.as_str(), "constant" | "tdrm n=2" | "td n=3"))
+    all.arm_names().filter(|a| !matches!(a.name.as_str(), "constant" | "tdrm n=2" | "tdrm n=3" | "td n=3"))
 }
 
 fn best_of(all: Seeds<'_>) -> Section {
