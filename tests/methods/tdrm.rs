@@ -1,8 +1,9 @@
 //! TDRM: the card's golden rows, its reductions, and what it learns on a chain with an exact oracle.
+#![expect(clippy::float_cmp, reason = "tests state exact values")]
 
 use std::num::NonZeroUsize;
 
-use tdrm::core::Lambda;
+use tdrm::Lambda;
 use tdrm::recipes::cycle::{Arm, Sample};
 use tdrm::recipes::methods::tdrm::{Mixture, published, repaired, td_lambda};
 use tdrm::recipes::text::Response;
