@@ -2,6 +2,7 @@
 //!
 //! verl's tables are padded: here each row is the tokens under its mask. A group of one gets mean 0 and deviation 1
 //! there, which is `"singleton": "raw"` here.
+#![allow(clippy::needless_pass_by_value, reason = "requests are made on the spot")]
 
 mod support;
 

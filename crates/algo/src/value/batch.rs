@@ -119,9 +119,9 @@ impl<F: Real> Blocks<F> {
     fn recur(&mut self, lanes: &mut [Lane<'_, '_, F>; LANES], len: usize) {
         let mut g: [F; LANES] = std::array::from_fn(|l| lanes[l].g);
         for k in (0..len.min(BLOCK)).rev() {
-            for l in 0..LANES {
-                g[l] = self.a[l][k] + self.b[l][k] * g[l];
-                self.a[l][k] = g[l];
+            for ((g, a), b) in g.iter_mut().zip(&mut self.a).zip(&self.b) {
+                *g = a[k] + b[k] * *g;
+                a[k] = *g;
             }
         }
         for (lane, g) in lanes.iter_mut().zip(g) {

@@ -1,5 +1,7 @@
 //! What the golden tests share: the reference files beside the repository, and one question to the calculator.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::print_stderr, reason = "a skip must be heard")]
+#![allow(clippy::needless_pass_by_value, reason = "requests are made on the spot")]
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +11,10 @@ use serde_json::{Value, json};
 pub(crate) fn golden(file: &str) -> Option<Value> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let found = here.ancestors().map(|dir| dir.join("shared/golden").join(file)).find(|path| path.exists());
-    match found {
-        Some(path) => Some(read(&path)),
-        None => {
-            eprintln!("SKIPPED: no shared/golden/{file} above {}: golden cases NOT run", here.display());
-            None
-        }
+    if found.is_none() {
+        eprintln!("SKIPPED: no shared/golden/{file} above {}: golden cases NOT run", here.display());
     }
+    found.map(|path| read(&path))
 }
 
 /// A golden file of this crate.
@@ -42,7 +41,7 @@ pub(crate) fn ask(request: &Value) -> Value {
 
 /// Numbers of a list.
 pub(crate) fn numbers(list: &Value) -> Vec<f64> {
-    list.as_array().expect("a list").iter().map(|x| number(x)).collect()
+    list.as_array().expect("a list").iter().map(number).collect()
 }
 
 /// Rows of a table.
