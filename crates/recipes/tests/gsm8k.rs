@@ -1,7 +1,9 @@
 //! The GSM8K recipe from files to report, on ten problems that this test writes, and the verifier on the real ones.
 
+#![allow(clippy::print_stderr, reason = "a skip must be heard")]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +27,7 @@ fn miniature(name: &str) -> PathBuf {
         let solution = |text: String, right: bool| json!({"solution": text, "is_correct": right});
         let sum = x + y;
         let reference = format!("{x}+{y}={sum}\n#### {sum}");
-        problems += &format!("{}\n", json!({"question": question, "answer": reference}));
+        writeln!(problems, "{}", json!({"question": question, "answer": reference})).unwrap();
         let line = json!({
             "question": question,
             "ground_truth": reference,
@@ -34,7 +36,7 @@ fn miniature(name: &str) -> PathBuf {
             "c": solution(answer(&(sum + 1).to_string()), false),
             "d": solution("She has fruits".to_owned(), false),
         });
-        solutions += &format!("{line}\n");
+        writeln!(solutions, "{line}").unwrap();
     }
     fs::write(folder.join(PROBLEMS), problems).unwrap();
     fs::write(folder.join(SOLUTIONS), solutions).unwrap();

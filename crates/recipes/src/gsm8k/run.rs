@@ -51,8 +51,10 @@ pub fn gsm8k(job: &Gsm8k, context: &mut Context<'_>) -> Result<Gsm8kResults, Rec
 
 /// FNV-1a over all texts and labels.
 fn checksum(exercises: &[Exercise]) -> u64 {
-    let solutions =
-        |e: &Exercise| e.solutions.iter().map(|s| format!("{}{}", s.text, s.is_correct)).collect::<String>();
+    let solutions = |e: &Exercise| {
+        let each: Vec<_> = e.solutions.iter().map(|s| format!("{}{}", s.text, s.is_correct)).collect();
+        each.concat()
+    };
     let texts = exercises.iter().map(|e| format!("{}{}{}", e.question, e.gold, solutions(e)));
     let byte = |hash: u64, b: u8| (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01B3);
     texts.fold(0xCBF2_9CE4_8422_2325, |hash, text| text.bytes().fold(hash, byte))
@@ -161,7 +163,7 @@ impl<'a> Run<'a> {
             expected: "at least one number".to_owned(),
             got: "none".to_owned(),
         })?;
-        Ok(self.measured(arm, epochs, validation, best.summary, best.test))
+        Ok(self.measured(arm, epochs, validation, &best.summary, best.test))
     }
 
     fn candidate(&self, arm: &Arm, epochs: usize, context: &mut Context<'_>) -> Result<Candidate, RecipeError> {
@@ -179,7 +181,7 @@ impl<'a> Run<'a> {
         arm: &Arm,
         epochs: usize,
         validation: Vec<(usize, f64)>,
-        summary: FitSummary,
+        summary: &FitSummary,
         test: Values,
     ) -> Measured {
         const LAST: usize = 20;
