@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    const PROBLEM: &str = r##"{"question": "2+2?", "answer": "2+2=4\n#### 4"}"##;
+    const PROBLEM: &str = r#"{"question": "2+2?", "answer": "2+2=4\n#### 4"}"#;
     const LINE: &str = r#"{"question": "2+2?", "ground_truth": "4", "a": {"is_correct": true, "solution": "4\n\n A: 4 "}, "b": {"is_correct": false, "solution": "A: 5"}}"#;
 
     fn folder(name: &str, problems: &str, solutions: &str) -> PathBuf {

@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
     fn arm(&self, arm: &Arm, context: &mut Context<'_>) -> Result<Measured, RecipeError> {
         if !arm.is_trained() {
             let right = stats::mean(measure::random(&self.train).into_iter());
-            return Ok(self.measured(arm, 0, vec![], FitSummary::default(), constant(right, &self.test)));
+            return Ok(self.measured(arm, 0, vec![], &FitSummary::default(), constant(right, &self.test)));
         }
         let mut tried = Vec::new();
         for &epochs in &self.config.training.epochs {
