@@ -1,4 +1,5 @@
 //! All cases of rlax 0.1.9 through the calculator.
+#![allow(clippy::needless_pass_by_value, reason = "requests are made on the spot")]
 
 mod support;
 
@@ -108,7 +109,7 @@ fn check(case: &Case<'_>) {
         "td_step" => td_step(case),
         "categorical_l2_project" => projection(case),
         "transforms" => transforms(case),
-        "pg_losses" => {} // objectives: golden_objectives.rs
+        "pg_losses" => policy_gradients(case),
         other => panic!("unknown reference function {other}"),
     }
 }
@@ -265,4 +266,59 @@ fn two_hot(x: f64, expected: &[f64], decoded: f64, case: &Value) {
     assert_close(&probabilities, expected, TIGHT, case);
     let mean: f64 = probabilities.iter().zip(&support).map(|(p, z)| p * z).sum();
     assert_close(&[mean], &[decoded], TIGHT, case);
+}
+
+/// π and its logarithm from logits.
+fn softmax(logits: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let log_sum = top + logits.iter().map(|z| (z - top).exp()).sum::<f64>().ln();
+    let log_pi: Vec<f64> = logits.iter().map(|z| z - log_sum).collect();
+    (log_pi.iter().map(|l| l.exp()).collect(), log_pi)
+}
+
+fn objective(surrogate: Value, sequence: Value) -> Value {
+    let objective = json!({"ratio": "token", "surrogate": surrogate, "aggregation": "token_mean",
+        "entropy_coefficient": if sequence["entropy"].is_array() { 1.0 } else { 0.0 }});
+    ask(&json!({"op": "objective", "objective": objective, "sequences": [sequence]}))
+}
+
+/// The chain rule from log-probabilities and entropies to logits is the test's own.
+fn policy_gradients(case: &Case<'_>) {
+    let (adv, w) = (case.input("adv"), case.input("w"));
+    let actions: Vec<usize> = case.input("a").into_iter().map(|a| a as usize).collect();
+    let policies: Vec<_> = rows(&case.0["inputs"]["logits"]).iter().map(|row| softmax(row)).collect();
+    let weighted: Vec<f64> = adv.iter().zip(&w).map(|(a, w)| a * w).collect();
+    let logp: Vec<f64> = policies.iter().zip(&actions).map(|((_, log_pi), &a)| log_pi[a]).collect();
+    let zeros = vec![0.0; adv.len()];
+
+    let score = json!({"kind": "score_function"});
+    let answer = objective(score.clone(), json!({"logp": logp, "advantages": weighted}));
+    assert_close(&[number(&answer["loss"])], &[number(&case.0["outputs"]["pg"])], TIGHT, case.0);
+    let dlogp = numbers(&answer["dlogp"][0]);
+    let onehot = |k: usize, a: usize| f64::from(u8::from(k == a));
+    let gradient: Vec<f64> = (0..adv.len())
+        .flat_map(|t| policies[t].0.iter().enumerate().map(move |(k, p)| (t, k, *p)))
+        .map(|(t, k, p)| dlogp[t] * (onehot(k, actions[t]) - p))
+        .collect();
+    assert_close(&gradient, &rows(&case.0["outputs"]["pg_grad"]).concat(), TIGHT, case.0);
+
+    let entropy: Vec<f64> = policies.iter().map(|(pi, l)| -pi.iter().zip(l).map(|(p, l)| p * l).sum::<f64>()).collect();
+    let weighted: Vec<f64> = entropy.iter().zip(&w).map(|(h, w)| h * w).collect();
+    let answer = objective(score, json!({"logp": logp, "advantages": zeros, "entropy": weighted}));
+    assert_close(&[number(&answer["loss"])], &[number(&case.0["outputs"]["ent"])], TIGHT, case.0);
+    let dentropy = numbers(&answer["dentropy"][0]);
+    let gradient: Vec<f64> = (0..adv.len())
+        .flat_map(|t| policies[t].0.iter().zip(&policies[t].1).map(move |(p, l)| (t, *p, *l)))
+        .map(|(t, p, l)| -dentropy[t] * w[t] * p * (l + entropy[t]))
+        .collect();
+    assert_close(&gradient, &rows(&case.0["outputs"]["ent_grad"]).concat(), TIGHT, case.0);
+
+    let ratios = case.input("prob_ratios");
+    let logp: Vec<f64> = ratios.iter().map(|r| r.ln()).collect();
+    let epsilon = &case.0["params"]["epsilon"];
+    let clip = json!({"kind": "ppo_clip", "low": epsilon, "high": epsilon});
+    let answer = objective(clip, json!({"logp": logp, "old_logp": zeros, "advantages": adv}));
+    assert_close(&[number(&answer["loss"])], &[number(&case.0["outputs"]["ppo"])], TIGHT, case.0);
+    let gradient: Vec<f64> = numbers(&answer["dlogp"][0]).iter().zip(&ratios).map(|(d, r)| d / r).collect();
+    assert_close(&gradient, &case.output("ppo_grad"), TIGHT, case.0);
 }
