@@ -274,3 +274,16 @@ fn hostile_input_runs_out_of_fuel_or_is_judged() {
         assert!(!verdict.is_correct(), "{verdict:?}");
     }
 }
+
+/// Each of these once broke something; found by fuzzing.
+#[test]
+fn what_fuzzing_found_stays_fixed() {
+    for text in ["|3+8("] {
+        let verifier = MathVerifier::new();
+        assert!(!verifier.verify(text, text).is_incorrect(), "{text:?}");
+        let _ = verifier.verify("5", text);
+        if let Ok(form) = exact().canonical(text) {
+            assert_eq!(exact().canonical(&form).unwrap(), form);
+        }
+    }
+}

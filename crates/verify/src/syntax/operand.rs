@@ -318,9 +318,10 @@ impl<'a> Parser<'a, '_> {
 
     fn absolute(&mut self, open: &Tok<'_>) -> Run<Value> {
         let close = if *open == Tok::LBar { Tok::RBar } else { Tok::Bar };
-        self.bars += 1;
+        let bars = self.bars;
+        self.bars = bars + 1;
         let inner = self.sum();
-        self.bars -= 1;
+        self.bars = bars;
         let inner = inner?;
         if !self.eat(&close) {
             return Err(Halt::Syntax("an absolute value is not closed"));
