@@ -165,12 +165,14 @@ impl Rational {
         }
     }
 
+    /// Pays for a product of limbs, and for a greatest common divisor where there are denominators.
     fn pay(&self, other: &Self, fuel: &mut Fuel) -> Run<()> {
-        let limbs = (self.bits() / 64) * (other.bits() / 64);
+        let (a, b) = (1 + self.bits() / 64, 1 + other.bits() / 64);
         if self.bits() + other.bits() > 4 * MAX_BITS {
             return Err(Halt::Fuel);
         }
-        fuel.spend(limbs)
+        let whole = self.is_integer() && other.is_integer();
+        fuel.spend(if whole { a * b / 4 + a + b } else { 8 * (a + b) * (a + b) })
     }
 
     pub(crate) fn add(&self, other: &Self, fuel: &mut Fuel) -> Run<Self> {
@@ -182,6 +184,9 @@ impl Rational {
             return Ok(Self::from_i128(a * d + c * b, b * d));
         }
         self.pay(other, fuel)?;
+        if self.is_integer() && other.is_integer() {
+            return Ok(Self::from_big(self.numer() + other.numer()));
+        }
         Ok(Self::from_ratio(self.ratio() + other.ratio()))
     }
 
@@ -197,6 +202,9 @@ impl Rational {
             return Ok(Self::from_i128(i128::from(*a) * i128::from(*c), i128::from(*b) * i128::from(*d)));
         }
         self.pay(other, fuel)?;
+        if self.is_integer() && other.is_integer() {
+            return Ok(Self::from_big(self.numer() * other.numer()));
+        }
         Ok(Self::from_ratio(self.ratio() * other.ratio()))
     }
 

@@ -268,6 +268,10 @@ fn hostile_input_runs_out_of_fuel_or_is_judged() {
         long("\\sqrt", 50_000),
         long("^2", 50_000),
         format!("\\boxed{{{}}}", long("9", 100_000)),
+        format!("\\boxed{}", long("{\\text", 30_000)),
+        format!("\\boxed{{{}", long("\\text{", 30_000)),
+        format!("\\boxed{{{}", long("\\begin{", 30_000)),
+        format!("\\boxed{{{}", long("1.2\\overline{", 30_000)),
         "\\boxed{\u{fffd}\u{0}\\x\\u{d800}}".to_owned(),
     ] {
         let verdict = verifier.verify("5", &response);

@@ -28,11 +28,16 @@ pub(crate) struct Lexed<'a> {
     pub(crate) math: usize,
 }
 
+/// A closing brace further away is not looked for.
+const LOOKAHEAD: usize = 1024;
+
 struct Lexer<'a, 'f> {
     text: &'a str,
     at: usize,
     style: Style,
     fuel: &'f mut Fuel,
+    /// Bytes that were looked at ahead and are still to be paid for.
+    ahead: usize,
     out: Lexed<'a>,
     /// Open brackets.
     brackets: usize,
@@ -47,12 +52,23 @@ struct Lexer<'a, 'f> {
 /// Reads all tokens of a text.
 pub(crate) fn lex<'a>(text: &'a str, style: Style, fuel: &mut Fuel) -> Run<Lexed<'a>> {
     let out = Lexed { tokens: Vec::with_capacity(text.len().min(64)), ..Lexed::default() };
-    let mut lexer =
-        Lexer { text, at: 0, style, fuel, out, brackets: 0, prose_until: 0, prose_names: false, second_digit: false };
+    let mut lexer = Lexer {
+        text,
+        at: 0,
+        style,
+        fuel,
+        ahead: 0,
+        out,
+        brackets: 0,
+        prose_until: 0,
+        prose_names: false,
+        second_digit: false,
+    };
     let mut spaced = false;
     while lexer.at < text.len() {
         let start = lexer.at;
-        lexer.fuel.spend(1)?;
+        let looked = std::mem::take(&mut lexer.ahead) as u64;
+        lexer.fuel.spend(1 + looked / 8)?;
         let before = lexer.out.tokens.len();
         let pending = lexer.second_digit;
         lexer.step()?;
@@ -86,6 +102,13 @@ impl<'a> Lexer<'a, '_> {
         }
         self.out.tokens.push(Token { tok, start: self.at, end: self.at + length, spaced: false });
         self.at += length;
+    }
+
+    /// The next closing brace of a text not far ahead.
+    fn closing(&mut self, text: &str) -> Option<usize> {
+        let found = text.bytes().take(LOOKAHEAD).position(|b| b == b'}');
+        self.ahead += found.unwrap_or(LOOKAHEAD);
+        found
     }
 
     fn skip(&mut self, length: usize) {
@@ -165,7 +188,7 @@ impl<'a> Lexer<'a, '_> {
         {
             let mut length = self.rest().len() - after.len();
             if opened {
-                length += after.find('}').map_or(0, |i| i + 1);
+                length += self.closing(after).map_or(0, |i| i + 1);
             }
             return self.push(Tok::Degree, length);
         }
@@ -347,7 +370,7 @@ impl<'a> Lexer<'a, '_> {
         if let Some(inner) = self.rest().strip_prefix('{')
             && !matches!(name, "boldsymbol" | "mathbf" | "mathcal" | "bf" | "bm")
         {
-            let end = self.at + 1 + inner.find('}').unwrap_or(inner.len());
+            let end = self.at + 1 + self.closing(inner).unwrap_or(inner.len());
             self.prose_until = self.prose_until.max(end);
             self.prose_names = matches!(name, "mathrm" | "operatorname" | "rm");
             self.skip(1);
@@ -357,7 +380,8 @@ impl<'a> Lexer<'a, '_> {
     fn environment(&mut self, name: &str, length: usize) {
         let rest = &self.rest()[length..];
         let trimmed = rest.trim_start();
-        let inner = trimmed.strip_prefix('{').and_then(|r| r.find('}').map(|end| &r[..end]));
+        let body = trimmed.strip_prefix('{').unwrap_or("");
+        let inner = self.closing(body).map(|end| &body[..end]);
         let Some(inner) = inner else { return self.skip(length) };
         let mut total = length + (rest.len() - trimmed.len()) + inner.len() + 2;
         if name == "end" {
@@ -366,7 +390,7 @@ impl<'a> Lexer<'a, '_> {
         if inner == "array"
             && let Some(columns) = self.rest()[total..].strip_prefix('{')
         {
-            total += columns.find('}').map_or(0, |end| end + 2);
+            total += self.closing(columns).map_or(0, |end| end + 2);
         }
         self.push(Tok::EnvBegin(inner), total);
     }

@@ -109,7 +109,7 @@ fn repeats(bytes: &[u8], at: usize) -> bool {
 fn period(text: &str, at: usize) -> Option<(&str, usize)> {
     let rest = &text[at..];
     let open = ["\\overline{", "\\bar{", "\\dot{"].iter().find(|m| rest.starts_with(**m))?.len();
-    let length = rest[open..].find('}')?;
+    let length = rest.bytes().skip(open).take(64).position(|b| b == b'}')?;
     let period = &rest[open..open + length];
     let good = !period.is_empty() && period.bytes().all(|b| b.is_ascii_digit());
     (good && text[..at].contains('.')).then_some((period, at + open + length + 1))
