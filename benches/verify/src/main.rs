@@ -90,7 +90,7 @@ fn throughput(pairs: &[Pair], seconds: Duration, threads: usize) -> f64 {
                 black_box(pass(pairs));
                 passes += 1;
             }
-            f64::from(passes) * pairs.len() as f64 / (cpu_time(start) - before).as_secs_f64()
+            f64::from(passes) * pairs.len() as f64 / cpu_time(start).saturating_sub(before).as_secs_f64()
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers.into_iter().filter_map(|w| w.join().ok()).collect()

@@ -282,7 +282,7 @@ fn hostile_input_runs_out_of_fuel_or_is_judged() {
 /// Each of these once broke something; found by fuzzing.
 #[test]
 fn what_fuzzing_found_stays_fixed() {
-    for text in ["|3+8("] {
+    for text in ["|3+8(", "|[2,(|"] {
         let verifier = MathVerifier::new();
         assert!(!verifier.verify(text, text).is_incorrect(), "{text:?}");
         let _ = verifier.verify("5", text);
