@@ -44,7 +44,12 @@ fn verifier(results: &Gsm8kResults) -> Section {
         let cells = [d.gold.clone(), shortened(&d.last_line), shortened(&d.reason)];
         list.push(format!("{}, {}", d.line, d.source), cells.map(Cell::Text).to_vec());
     }
-    Section { heading: "1 The verifier".into(), text: vec![], tables: vec![table, list], plots: vec![] }
+    let heading = "1 The verifier".into();
+    if results.disagreements.is_empty() {
+        let text = "Verifier and labels agree on every solution: there is no disagreement to list.".into();
+        return Section { heading, text: vec![text], tables: vec![table], plots: vec![] };
+    }
+    Section { heading, text: vec![], tables: vec![table, list], plots: vec![] }
 }
 
 fn agreement_cells(source: &SourceAgreement) -> Vec<Cell> {
