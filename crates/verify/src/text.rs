@@ -91,7 +91,7 @@ fn article_off<'k>(text: &str, key: &'k str, article: &str) -> Option<&'k str> {
 
 /// The letter of a multiple-choice answer: `C`, `(C)`, `C. 42`, `\text{(C)}`.
 pub(crate) fn choice(text: &str) -> Option<char> {
-    let key = text.replace("\\text", "").replace("\\mathrm", "").replace("\\textbf", "");
+    let key = text.replace("\\textbf", "").replace("\\text", "").replace("\\mathrm", "").replace("\\mathbf", "");
     let key = key.trim_matches(|c: char| c.is_whitespace() || matches!(c, '$' | '{' | '}' | '*' | '\\' | '"'));
     let inner = key.strip_prefix('(').unwrap_or(key);
     let letter = inner.chars().next().filter(|c| ('A'..='J').contains(c))?;

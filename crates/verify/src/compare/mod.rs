@@ -71,6 +71,9 @@ impl Comparer<'_> {
                 self.same_expr(&quotient, e)
             }
             (Value::Chain(..), _) | (_, Value::Chain(..)) => self.same_relation(a, b),
+            (Value::Expr(_), Value::Tuple(..)) | (Value::Tuple(..), Value::Expr(_)) => {
+                Ok(self.same_regions(a, b)?.or(Some(false)))
+            }
             _ if is_region(a) || is_region(b) => self.same_set(a, b),
             (Value::List(..) | Value::Set(_), _) | (_, Value::List(..) | Value::Set(_)) => self.same_list(a, b),
             _ => Ok(Some(false)),

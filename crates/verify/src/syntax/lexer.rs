@@ -125,7 +125,12 @@ impl<'a> Lexer<'a, '_> {
         let followed_by_digit = next.is_some_and(|b| b.is_ascii_digit());
         match b {
             b'0'..=b'9' => return self.number(),
-            b'.' if followed_by_digit => return self.number(),
+            b'.' if followed_by_digit
+                || self.rest().starts_with(".\\overline{")
+                || self.rest().starts_with(".\\bar{") =>
+            {
+                return self.number();
+            }
             b'a'..=b'z' | b'A'..=b'Z' => self.letters(),
             b'\\' => self.command(),
             0x80.. => self.unicode(),
@@ -237,7 +242,7 @@ impl<'a> Lexer<'a, '_> {
             "degree" | "degrees" | "deg" => Tok::Degree,
             "inf" | "infinity" | "oo" | "infty" | "Infinity" => Tok::Fun("infinity"),
             _ if after_number && (all > 1 || prose) && words::unit(run).is_some() => Tok::Unit(run),
-            _ if prose && words::unit(run).is_some() && all > 1 => Tok::Unit(run),
+            _ if prose && words::unit(run).is_some() && (all > 1 || self.last() == Some(&Tok::Slash)) => Tok::Unit(run),
             _ if words::number(run).is_some() => Tok::Num(Rational::int(words::number(run).unwrap_or(0))),
             _ if (!prose || self.prose_names) && words::function(run) => Tok::Fun(run),
             _ => return self.split_word(run, prose),
@@ -508,6 +513,8 @@ fn command_token(name: &str) -> Option<Tok<'static>> {
         "frac" | "dfrac" | "tfrac" | "cfrac" => Tok::Cmd("frac"),
         "sqrt" => Tok::Cmd("sqrt"),
         "binom" | "dbinom" | "tbinom" => Tok::Cmd("binom"),
+        "choose" => Tok::Cmd("choose"),
+        "over" => Tok::Cmd("divided"),
         "sum" => Tok::Cmd("sum"),
         "prod" => Tok::Cmd("prod"),
         "int" | "lim" | "oint" | "iint" => Tok::Cmd("limit"),

@@ -198,10 +198,21 @@ impl<'a> Parser<'a, '_> {
                 _ => break,
             }
         }
+        if matches!(name, "f" | "g" | "h" | "F" | "G") && self.is_inverse_call() {
+            self.at += 5;
+            return self.call(&format!("{full}^{{-1}}"));
+        }
         if self.is_call(name) {
             return self.call(&full);
         }
         self.algebra.symbol(&full).map(Value::Expr)
+    }
+
+    /// `^{-1}(` after the name of a function.
+    fn is_inverse_call(&self) -> bool {
+        let one = Tok::Num(Rational::ONE);
+        let ahead = [Tok::Caret, Tok::Begin, Tok::Minus, one, Tok::End, Tok::Open('(')];
+        ahead.iter().enumerate().all(|(i, tok)| self.peek_at(i) == Some(tok))
     }
 
     /// `f(x)`: a letter that usually names a function, or any letter before a bracketed number: `y(0)`.
@@ -281,7 +292,19 @@ impl<'a> Parser<'a, '_> {
         if self.eat(&Tok::End) {
             return Ok(Value::Expr(Expr::int(1)));
         }
-        let value = self.list()?;
+        let mut value = self.list()?;
+        if let Some(Tok::Cmd(infix @ ("choose" | "divided"))) = self.peek() {
+            let choose = *infix == "choose";
+            self.at += 1;
+            let below = self.list()?;
+            let (above, below) = (Self::expression(value)?, Self::expression(below)?);
+            let result = if choose {
+                self.algebra.func(Func::Binomial, vec![above, below])?
+            } else {
+                self.algebra.div(&above, &below)?
+            };
+            value = Value::Expr(result);
+        }
         self.expect(&Tok::End, "a brace is not closed")?;
         Ok(value)
     }

@@ -304,6 +304,7 @@ impl<'a> Parser<'a, '_> {
     /// True for tokens that may stand next to a factor without an operator.
     pub(super) fn starts_operand(&self, tok: &Tok<'_>) -> bool {
         match tok {
+            Tok::Cmd("choose" | "divided") => false,
             Tok::Num(_)
             | Tok::Sym(_)
             | Tok::Word(_)
