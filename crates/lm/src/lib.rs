@@ -1,0 +1,3 @@
+//! Hugging Face language models on candle: load, score, generate, train, save.
+
+pub mod tokens;
