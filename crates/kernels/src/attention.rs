@@ -5,7 +5,9 @@
 //! dV = Pᵀ dO,   dP = dO Vᵀ,   dS = P ⊙ (dP − rowsum(dO ⊙ O)) / √D,   dQ = dS K,   dK = dSᵀ Q
 //! ```
 //!
-//! Queries are taken in blocks of 32, and a block meets only the keys up to its last row. The backward pass
+//! With a sliding window w, a query sees itself and the w − 1 keys before it.
+//!
+//! Queries are taken in blocks of 32, and a block meets only the keys that one of its rows sees. The backward pass
 //! recomputes P from the kept log-sum-exp of each row. Dao (2023), *FlashAttention-2*, §3.1, without the blocks of keys.
 
 use crate::matmul::{Into, Mat, MatMut, product};
@@ -76,23 +78,33 @@ impl Heads {
 ///
 /// # Errors
 /// If the lengths do not fit.
-pub fn forward(heads: &Heads, qkv: &[f32], o: &mut [f32], log_sum: &mut [f32]) -> Result<(), ShapeError> {
+pub fn forward(
+    heads: &Heads,
+    window: Option<usize>,
+    qkv: &[f32],
+    o: &mut [f32],
+    log_sum: &mut [f32],
+) -> Result<(), ShapeError> {
     let t = heads.rows(qkv)?;
     error::same("attention output", t * heads.query_width(), o.len())?;
     error::same("log-sum-exp of attention", t * heads.query, log_sum.len())?;
-    let (width, d) = (heads.width(), heads.dim);
+    let (width, d, window) = (heads.width(), heads.dim, reach(window)?);
     scratch::with(BLOCK * t, |scores| {
         for h in 0..heads.query {
             let (q, k, v) = heads.columns(h);
             for start in (0..t).step_by(BLOCK) {
-                let (b, n) = (BLOCK.min(t - start), (start + BLOCK).min(t));
+                let b = BLOCK.min(t - start);
+                let first = (start + 1).saturating_sub(window);
+                let n = start + b - first;
                 let scores = &mut scores[..b * n];
                 let queries = Mat::strided(&qkv[start * width + q..], b, d, width)?;
-                let keys = Mat::strided(&qkv[k..], n, d, width)?;
+                let keys = Mat::strided(&qkv[first * width + k..], n, d, width)?;
                 product(MatMut::new(scores, b, n)?, Into::Store, queries, keys.t())?;
-                softmax_block(scores, n, start, heads.scale(), &mut log_sum[start * heads.query + h..], heads.query);
+                let log_sum = &mut log_sum[start * heads.query + h..];
+                softmax_block(scores, n, start - first, window, heads.scale(), log_sum, heads.query);
                 let o = MatMut::strided(&mut o[start * heads.query_width() + q..], b, d, heads.query_width())?;
-                product(o, Into::Store, Mat::new(scores, b, n)?, Mat::strided(&qkv[v..], n, d, width)?)?;
+                let values = Mat::strided(&qkv[first * width + v..], n, d, width)?;
+                product(o, Into::Store, Mat::new(scores, b, n)?, values)?;
             }
         }
         Ok(())
@@ -105,6 +117,7 @@ pub fn forward(heads: &Heads, qkv: &[f32], o: &mut [f32], log_sum: &mut [f32]) -
 /// If the lengths do not fit.
 pub fn backward(
     heads: &Heads,
+    window: Option<usize>,
     qkv: &[f32],
     o: &[f32],
     log_sum: &[f32],
@@ -116,39 +129,61 @@ pub fn backward(
     error::same("gradient of attention output", o.len(), do_.len())?;
     error::same("log-sum-exp of attention", t * heads.query, log_sum.len())?;
     error::same("gradient of queries, keys and values", qkv.len(), dqkv.len())?;
-    let (width, out, d) = (heads.width(), heads.query_width(), heads.dim);
+    let (width, out, d, window) = (heads.width(), heads.query_width(), heads.dim, reach(window)?);
     dqkv.fill(0.0);
     scratch::with(2 * BLOCK * t, |buffer| {
         let (p, ds) = buffer.split_at_mut(BLOCK * t);
         for h in 0..heads.query {
             let (q, k, v) = heads.columns(h);
             for start in (0..t).step_by(BLOCK) {
-                let (b, n) = (BLOCK.min(t - start), (start + BLOCK).min(t));
+                let b = BLOCK.min(t - start);
+                let first = (start + 1).saturating_sub(window);
+                let n = start + b - first;
                 let (p, ds) = (&mut p[..b * n], &mut ds[..b * n]);
                 let queries = Mat::strided(&qkv[start * width + q..], b, d, width)?;
-                let (keys, values) = (Mat::strided(&qkv[k..], n, d, width)?, Mat::strided(&qkv[v..], n, d, width)?);
+                let seen = &qkv[first * width..];
+                let (keys, values) = (Mat::strided(&seen[k..], n, d, width)?, Mat::strided(&seen[v..], n, d, width)?);
                 let o = &o[start * out + q..];
                 let do_rows = &do_[start * out + q..];
                 let do_ = Mat::strided(do_rows, b, d, out)?;
                 product(MatMut::new(p, b, n)?, Into::Store, queries, keys.t())?;
                 product(MatMut::new(ds, b, n)?, Into::Store, do_, values.t())?;
                 let log_sum = &log_sum[start * heads.query + h..];
-                softmax_backward_block(p, ds, n, start, heads.scale(), log_sum, heads.query, o, do_rows, out, d);
+                let (at, scale) = (start - first, heads.scale());
+                softmax_backward_block(p, ds, n, at, window, scale, log_sum, heads.query, o, do_rows, out, d);
                 let (p, ds) = (Mat::new(p, b, n)?, Mat::new(ds, b, n)?);
-                product(MatMut::strided(&mut dqkv[v..], n, d, width)?, Into::Add, p.t(), do_)?;
+                product(MatMut::strided(&mut dqkv[first * width + v..], n, d, width)?, Into::Add, p.t(), do_)?;
                 product(MatMut::strided(&mut dqkv[start * width + q..], b, d, width)?, Into::Store, ds, keys)?;
-                product(MatMut::strided(&mut dqkv[k..], n, d, width)?, Into::Add, ds.t(), queries)?;
+                product(MatMut::strided(&mut dqkv[first * width + k..], n, d, width)?, Into::Add, ds.t(), queries)?;
             }
         }
         Ok(())
     })
 }
 
+/// Keys that a query may see, itself included.
+fn reach(window: Option<usize>) -> Result<usize, ShapeError> {
+    let window = window.unwrap_or(usize::MAX);
+    error::at_least("sliding window", 1, window)?;
+    Ok(window)
+}
+
 dispatch! {
-    /// Softmax of a block of rows `[b, n]`; row i may see `start + i + 1` keys, the others become 0.
-    fn softmax_block<S>(scores: &mut [f32], n: usize, start: usize, scale: f32, log_sum: &mut [f32], stride: usize) {
+    /// Softmax of a block of rows `[b, n]`; row i sees the last `window` of the first `at + i + 1` keys, the others
+    /// become 0.
+    fn softmax_block<S>(
+        scores: &mut [f32],
+        n: usize,
+        at: usize,
+        window: usize,
+        scale: f32,
+        log_sum: &mut [f32],
+        stride: usize,
+    ) {
         for (i, row) in scores.chunks_exact_mut(n).enumerate() {
-            let (seen, hidden) = row.split_at_mut(start + i + 1);
+            let (row, hidden) = row.split_at_mut(at + i + 1);
+            let (past, seen) = row.split_at_mut(row.len().saturating_sub(window));
+            past.fill(0.0);
             let top = simd::max(seen) * scale;
             for x in seen.iter_mut() {
                 *x = simd::exp::<S>(S::madd(*x, scale, -top));
@@ -170,7 +205,8 @@ dispatch! {
         p: &mut [f32],
         ds: &mut [f32],
         n: usize,
-        start: usize,
+        at: usize,
+        window: usize,
         scale: f32,
         log_sum: &[f32],
         log_sum_stride: usize,
@@ -181,8 +217,11 @@ dispatch! {
     ) {
         for (i, (p, ds)) in p.chunks_exact_mut(n).zip(ds.chunks_exact_mut(n)).enumerate() {
             let delta = simd::dot::<S>(&o[i * out..i * out + d], &do_[i * out..i * out + d]);
-            let (seen, log_sum) = (start + i + 1, log_sum[i * log_sum_stride]);
-            for (p, ds) in p[..seen].iter_mut().zip(&mut ds[..seen]) {
+            let (seen, log_sum) = (at + i + 1, log_sum[i * log_sum_stride]);
+            let past = seen.saturating_sub(window);
+            p[..past].fill(0.0);
+            ds[..past].fill(0.0);
+            for (p, ds) in p[past..seen].iter_mut().zip(&mut ds[past..seen]) {
                 *p = simd::exp::<S>(S::madd(*p, scale, -log_sum));
                 *ds = *p * (*ds - delta) * scale;
             }
@@ -204,7 +243,7 @@ mod tests {
         // Row 0 sees itself: o = v₀ = 5. Row 1: scores q₁k₀ = 0, q₁k₁ = ln 3, p = (1/4, 3/4), o = (5 + 3·9)/4 = 8.
         let ln3 = 3.0_f32.ln();
         let (mut o, mut log_sum) = ([0.0; 2], [0.0; 2]);
-        forward(&ONE, &[1.0, 0.0, 5.0, 1.0, ln3, 9.0], &mut o, &mut log_sum).unwrap();
+        forward(&ONE, None, &[1.0, 0.0, 5.0, 1.0, ln3, 9.0], &mut o, &mut log_sum).unwrap();
         assert!((o[0] - 5.0).abs() < 1e-6 && (o[1] - 8.0).abs() < 1e-5, "{o:?}");
         assert!((log_sum[1] - 4.0_f32.ln()).abs() < 1e-6);
     }
@@ -214,8 +253,8 @@ mod tests {
         let ln3 = 3.0_f32.ln();
         let qkv = [1.0, 0.0, 5.0, 1.0, ln3, 9.0];
         let (mut o, mut log_sum, mut dqkv) = ([0.0; 2], [0.0; 2], [0.0; 6]);
-        forward(&ONE, &qkv, &mut o, &mut log_sum).unwrap();
-        backward(&ONE, &qkv, &o, &log_sum, &[0.0, 1.0], &mut dqkv).unwrap();
+        forward(&ONE, None, &qkv, &mut o, &mut log_sum).unwrap();
+        backward(&ONE, None, &qkv, &o, &log_sum, &[0.0, 1.0], &mut dqkv).unwrap();
         // dv = (1/4, 3/4); ds = p(dP − o) with dP = v: (1/4)(5 − 8) = −3/4 and (3/4)(9 − 8) = 3/4; dq₁ = Σ ds k = ¾ ln 3.
         assert!((dqkv[2] - 0.25).abs() < 1e-6 && (dqkv[5] - 0.75).abs() < 1e-6);
         assert!((dqkv[1] + 0.75).abs() < 1e-5 && (dqkv[4] - 0.75).abs() < 1e-5);
@@ -225,7 +264,27 @@ mod tests {
     #[test]
     fn malformed_heads_are_refused() {
         for heads in [Heads { query: 3, key_value: 2, dim: 1 }, Heads { query: 0, key_value: 0, dim: 1 }] {
-            assert!(forward(&heads, &[], &mut [], &mut []).is_err());
+            assert!(forward(&heads, None, &[], &mut [], &mut []).is_err());
         }
+    }
+
+    #[test]
+    fn a_window_of_one_copies_the_values() {
+        let qkv: Vec<f32> = (0..40 * 3).map(|i| (i * 7 % 11) as f32 / 3.0).collect();
+        let (mut o, mut log_sum) = (vec![0.0; 40], vec![0.0; 40]);
+        forward(&ONE, Some(1), &qkv, &mut o, &mut log_sum).unwrap();
+        assert!(o.iter().zip(qkv.chunks(3)).all(|(o, row)| (o - row[2]).abs() < 1e-5));
+        assert!(forward(&ONE, Some(0), &qkv, &mut o, &mut log_sum).is_err());
+    }
+
+    #[test]
+    fn a_window_equals_attention_over_the_last_keys_alone() {
+        // The last of 40 queries with a window of 5 sees what it would see in a sequence of its last 5 tokens.
+        let qkv: Vec<f32> = (0..40 * 3).map(|i| (i * 7 % 11) as f32 / 3.0 - 1.5).collect();
+        let (mut o, mut log_sum) = (vec![0.0; 40], vec![0.0; 40]);
+        forward(&ONE, Some(5), &qkv, &mut o, &mut log_sum).unwrap();
+        let (mut short, mut short_sum) = (vec![0.0; 5], vec![0.0; 5]);
+        forward(&ONE, None, &qkv[35 * 3..], &mut short, &mut short_sum).unwrap();
+        assert!((o[39] - short[4]).abs() < 1e-6 && (log_sum[39] - short_sum[4]).abs() < 1e-6);
     }
 }

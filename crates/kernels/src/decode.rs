@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::attention::Heads;
 use crate::layer::LayerShape;
 use crate::matmul::Into;
@@ -40,8 +42,8 @@ pub struct Cache {
 impl Cache {
     /// Room for `slots` sequences of up to `capacity` tokens.
     #[must_use]
-    pub fn new(shape: &LayerShape, slots: usize, capacity: usize) -> Self {
-        let Heads { key_value, dim, .. } = shape.heads;
+    pub fn new(heads: &Heads, slots: usize, capacity: usize) -> Self {
+        let Heads { key_value, dim, .. } = *heads;
         let heads = slots * key_value;
         Self {
             keys: vec![[0.0; WIDTH]; heads * capacity.div_ceil(WIDTH) * dim],
@@ -99,31 +101,83 @@ impl Cache {
         }
     }
 
-    /// `out = softmax(q Kᵀ / √D) V` over the first tokens of a slot; `scores` has room for all keys of their panels.
-    fn attend(
-        &self,
-        slot: usize,
-        head: usize,
-        q: &[f32],
-        seen: usize,
-        scale: f32,
-        scores: &mut [f32],
-        out: &mut [f32],
-    ) {
+    /// `out = softmax(q Kᵀ / √D) V` over the tokens `seen` of a slot.
+    fn attend(&self, slot: usize, head: usize, q: &[f32], seen: Range<usize>, scale: f32, out: &mut [f32]) {
         let kernel = Kernel::best();
         let mut total = [[0.0; WIDTH]];
-        let panels = self.keys[self.keys_of(slot, head)].chunks_exact(self.dim);
-        for (scores, keys) in scores.as_chunks_mut::<WIDTH>().0.iter_mut().zip(panels) {
-            kernel.row(q.as_chunks::<1>().0, keys, &mut total);
-            *scores = total[0];
+        let first = seen.start / WIDTH;
+        let panels = self.keys[self.keys_of(slot, head)].chunks_exact(self.dim).skip(first);
+        scratch::with(seen.end.next_multiple_of(WIDTH) - first * WIDTH, |scores| {
+            for (scores, keys) in scores.as_chunks_mut::<WIDTH>().0.iter_mut().zip(panels) {
+                kernel.row(q.as_chunks::<1>().0, keys, &mut total);
+                *scores = total[0];
+            }
+            let p = &mut scores[seen.start - first * WIDTH..seen.end - first * WIDTH];
+            softmax(p, scale);
+            let panels = self.values[self.values_of(slot, head)].chunks_exact(self.capacity);
+            for (out, values) in out.chunks_mut(WIDTH).zip(panels) {
+                kernel.row(p.as_chunks::<1>().0, &values[seen.clone()], &mut total);
+                out.copy_from_slice(&total[0][..out.len()]);
+            }
+        });
+    }
+
+    /// Appends the keys and values of rotated rows `qkv` `[n, (H+2K)·D]` to their places.
+    ///
+    /// # Errors
+    /// If the lengths do not fit or a place lies outside the cache.
+    pub fn append(&mut self, heads: &Heads, places: &[Place], qkv: &[f32]) -> Result<(), ShapeError> {
+        self.check(heads, places, qkv.len())?;
+        for (place, row) in places.iter().zip(qkv.chunks_exact(heads.width())) {
+            self.write(*place, &row[heads.query_width()..]);
         }
-        let p = &mut scores[..seen];
-        softmax(p, scale);
-        let panels = self.values[self.values_of(slot, head)].chunks_exact(self.capacity);
-        for (out, values) in out.chunks_mut(WIDTH).zip(panels) {
-            kernel.row(p.as_chunks::<1>().0, &values[..seen], &mut total);
-            out.copy_from_slice(&total[0][..out.len()]);
+        Ok(())
+    }
+
+    /// Attention of rotated rows `qkv` `[n, (H+2K)·D]` over their slots' tokens up to themselves, or over the last
+    /// `window` of those, into `out` `[n, H·D]`; in parallel over rows.
+    ///
+    /// The rows' own keys and values must have been [appended](Self::append).
+    ///
+    /// # Errors
+    /// If the lengths do not fit, a place lies outside the cache, or the window is empty.
+    pub fn attend_rows(
+        &self,
+        heads: &Heads,
+        window: Option<usize>,
+        places: &[Place],
+        qkv: &[f32],
+        out: &mut [f32],
+    ) -> Result<(), ShapeError> {
+        self.check(heads, places, qkv.len())?;
+        error::same("attention output", places.len() * heads.query_width(), out.len())?;
+        error::at_least("sliding window", 1, window.unwrap_or(1))?;
+        let rows = (places, qkv.par_chunks_exact(heads.width()), out.par_chunks_exact_mut(heads.query_width()));
+        rows.into_par_iter()
+            .with_min_len(4)
+            .for_each(|(place, q, out)| self.attend_row(heads, window.unwrap_or(usize::MAX), *place, q, out));
+        Ok(())
+    }
+
+    /// Attention of one row.
+    fn attend_row(&self, heads: &Heads, window: usize, place: Place, q: &[f32], out: &mut [f32]) {
+        let end = place.position + 1;
+        for (h, (q, out)) in q.chunks_exact(heads.dim).zip(out.chunks_exact_mut(heads.dim)).enumerate() {
+            let key_value = h / (heads.query / heads.key_value);
+            self.attend(place.slot, key_value, q, end.saturating_sub(window)..end, heads.scale(), out);
         }
+    }
+
+    fn check(&self, heads: &Heads, places: &[Place], elements: usize) -> Result<(), ShapeError> {
+        heads.check()?;
+        error::same("key-value heads of the cache", self.key_value_heads, heads.key_value)?;
+        error::same("width of a head of the cache", self.dim, heads.dim)?;
+        error::same("queries, keys and values", places.len() * heads.width(), elements)?;
+        for place in places {
+            error::at_least("slots of the cache", place.slot + 1, self.slots)?;
+            error::at_least("capacity of the cache", place.position + 1, self.capacity)?;
+        }
+        Ok(())
     }
 }
 
@@ -207,23 +261,10 @@ impl LayerDecoder {
         for (place, row) in places.iter().zip(qkv.chunks_exact(width)) {
             cache.write(*place, &row[out..]);
         }
-        scratch::with(cache.capacity.next_multiple_of(WIDTH), |scores| {
-            for ((place, q), out) in places.iter().zip(qkv.chunks_exact(width)).zip(attended.chunks_exact_mut(out)) {
-                self.attend_row(cache, *place, q, scores, out);
-            }
-        });
-        self.output.apply(attended, x, Into::Add)
-    }
-
-    /// Attention of one row over its slot's tokens up to itself.
-    fn attend_row(&self, cache: &Cache, place: Place, q: &[f32], scores: &mut [f32], out: &mut [f32]) {
-        let heads = &self.shape.heads;
-        let seen = place.position + 1;
-        let scores = &mut scores[..seen.next_multiple_of(WIDTH)];
-        for (h, (q, out)) in q.chunks_exact(heads.dim).zip(out.chunks_exact_mut(heads.dim)).enumerate() {
-            let key_value = h / (heads.query / heads.key_value);
-            cache.attend(place.slot, key_value, q, seen, heads.scale(), scores, out);
+        for ((place, q), out) in places.iter().zip(qkv.chunks_exact(width)).zip(attended.chunks_exact_mut(out)) {
+            cache.attend_row(heads, usize::MAX, *place, q, out);
         }
+        self.output.apply(attended, x, Into::Add)
     }
 
     fn feed_forward(

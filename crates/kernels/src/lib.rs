@@ -20,6 +20,7 @@ pub mod decode;
 mod error;
 pub mod head;
 pub mod layer;
+pub mod linear;
 pub mod logprob;
 pub mod matmul;
 pub mod panels;

@@ -1,21 +1,37 @@
-//! Rotary position embedding, half rotation (the layout of Llama and Qwen checkpoints).
+//! Rotary position embedding.
 //!
 //! ```text
-//! ω_i = θ^(−2i/D),   (x_i, x_{i+D/2}) ← rotation by angle p·ω_i,   i < D/2
+//! ω_i = θ^(−2i/R),   pair i of the first R ≤ D coordinates of a head ← s · rotation by angle p·ω_i,   i < R/2
 //! ```
 //!
-//! Su et al. (2021), *`RoFormer`*, §3.2, with the pairs (i, i + D/2).
+//! Pair i is (x_i, x_{i+R/2}) in Llama and Qwen checkpoints ([`Pairs::Halves`]) and (x_{2i}, x_{2i+1}) in GLM's
+//! ([`Pairs::Neighbours`]); R < D rotates a part of a head. Other frequencies than these, and a scale s ≠ 1, come from
+//! the methods that lengthen a context. Su et al. (2021), *`RoFormer`*, §3.2.
 
 use crate::{ShapeError, error};
+
+/// Which coordinates are rotated together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pairs {
+    /// (i, i + R/2).
+    #[default]
+    Halves,
+    /// (2i, 2i + 1).
+    Neighbours,
+}
 
 /// Cosines and sines for positions `0..P`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RopeTable {
-    /// `cos(p·ω_i)`, `[P, D/2]`.
+    /// `s·cos(p·ω_i)`, `[P, R/2]`.
     cos: Vec<f32>,
-    /// `sin(p·ω_i)`, `[P, D/2]`.
+    /// `s·sin(p·ω_i)`, `[P, R/2]`.
     sin: Vec<f32>,
+    /// R/2.
     half: usize,
+    /// D.
+    head_dim: usize,
+    pairs: Pairs,
 }
 
 /// Direction of the rotation.
@@ -38,9 +54,25 @@ impl RopeTable {
         error::same("head dimension modulo 2", 0, head_dim % 2)?;
         let half = head_dim / 2;
         let frequencies: Vec<f32> = (0..half).map(|i| theta.powf(-((2 * i) as f64) / head_dim as f64) as f32).collect();
+        Self::with_frequencies(&frequencies, 1.0, Pairs::Halves, head_dim, positions)
+    }
+
+    /// Angles from frequencies ω `[R/2]`; cosines and sines are multiplied by `scale`.
+    ///
+    /// # Errors
+    /// If R exceeds `head_dim`.
+    pub fn with_frequencies(
+        frequencies: &[f32],
+        scale: f32,
+        pairs: Pairs,
+        head_dim: usize,
+        positions: usize,
+    ) -> Result<Self, ShapeError> {
+        error::at_least("head dimension", 2 * frequencies.len(), head_dim)?;
         let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |w| f64::from(p as f32 * w)));
-        let (sin, cos) = angles.map(|angle| (angle.sin() as f32, angle.cos() as f32)).unzip();
-        Ok(Self { cos, sin, half })
+        let scaled = |x: f64| x as f32 * scale;
+        let (sin, cos) = angles.map(|angle| (scaled(angle.sin()), scaled(angle.cos()))).unzip();
+        Ok(Self { cos, sin, half: frequencies.len(), head_dim, pairs })
     }
 
     /// Positions that the table covers, P.
@@ -70,25 +102,45 @@ impl RopeTable {
         positions: impl ExactSizeIterator<Item = usize>,
         rotation: Rotation,
     ) -> Result<(), ShapeError> {
-        error::at_least("width of rotated rows", (heads * 2 * self.half).max(1), width)?;
+        error::at_least("width of rotated rows", (heads * self.head_dim).max(1), width)?;
         error::same("rotated elements", positions.len() * width, x.len())?;
+        if self.half == 0 {
+            return Ok(());
+        }
+        let sign = if rotation == Rotation::Forward { 1.0 } else { -1.0 };
         for (row, p) in x.chunks_exact_mut(width).zip(positions) {
             error::at_least("positions of the rotary table", p + 1, self.positions())?;
             let angles = p * self.half..(p + 1) * self.half;
             let (cos, sin) = (&self.cos[angles.clone()], &self.sin[angles]);
-            let sign = if rotation == Rotation::Forward { 1.0 } else { -1.0 };
-            rotate_heads(&mut row[..heads * 2 * self.half], cos, sin, sign);
+            let row = &mut row[..heads * self.head_dim];
+            match self.pairs {
+                Pairs::Halves => rotate_halves(row, self.head_dim, cos, sin, sign),
+                Pairs::Neighbours => rotate_neighbours(row, self.head_dim, cos, sin, sign),
+            }
         }
         Ok(())
     }
 }
 
 dispatch! {
-    fn rotate_heads<S>(row: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
+    fn rotate_halves<S>(row: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32], sign: f32) {
         let half = cos.len();
-        for head in row.chunks_exact_mut(2 * half) {
-            let (low, high) = head.split_at_mut(half);
+        for head in row.chunks_exact_mut(head_dim) {
+            let (low, high) = head[..2 * half].split_at_mut(half);
             for (((a, b), c), s) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+                let (x, y, s) = (*a, *b, sign * s);
+                *a = S::madd(x, *c, -(y * s));
+                *b = S::madd(y, *c, x * s);
+            }
+        }
+    }
+}
+
+dispatch! {
+    fn rotate_neighbours<S>(row: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32], sign: f32) {
+        for head in row.chunks_exact_mut(head_dim) {
+            let pairs = head[..2 * cos.len()].as_chunks_mut::<2>().0;
+            for (([a, b], c), s) in pairs.iter_mut().zip(cos).zip(sin) {
                 let (x, y, s) = (*a, *b, sign * s);
                 *a = S::madd(x, *c, -(y * s));
                 *b = S::madd(y, *c, x * s);
@@ -128,5 +180,20 @@ mod tests {
         let table = RopeTable::new(10_000.0, 4, 3).unwrap();
         let wrong = table.rotate(&mut [0.0; 4], 4, 1, [3].into_iter(), Rotation::Forward);
         assert_eq!(wrong, Err(ShapeError { what: "positions of the rotary table", expected: 4, got: 3 }));
+    }
+
+    #[test]
+    fn neighbours_of_a_part_of_a_head() {
+        // R = 2 of D = 3 at frequency 1, scale 2: (1, 0) becomes 2·(cos 1, sin 1), the third coordinate stays.
+        let table = RopeTable::with_frequencies(&[1.0], 2.0, Pairs::Neighbours, 3, 2).unwrap();
+        let mut x = [1.0, 0.0, 5.0];
+        table.rotate(&mut x, 3, 1, [1].into_iter(), Rotation::Forward).unwrap();
+        assert!((x[0] - 2.0 * 1.0_f32.cos()).abs() < 1e-6 && (x[1] - 2.0 * 1.0_f32.sin()).abs() < 1e-6);
+        assert!((x[2] - 5.0).abs() < f32::EPSILON);
+    }
+
+    #[test]
+    fn more_frequencies_than_pairs_are_refused() {
+        assert!(RopeTable::with_frequencies(&[1.0, 0.5], 1.0, Pairs::Halves, 3, 1).is_err());
     }
 }

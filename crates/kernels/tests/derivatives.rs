@@ -86,12 +86,12 @@ fn attention_over_several_blocks_is_that_of_the_reference() {
     let heads = shape.heads;
     let (qkv, c) = (numbers(t * heads.width(), 4), numbers(t * heads.query_width(), 5));
     let (mut o, mut log_sum) = (vec![0.0; c.len()], vec![0.0; t * heads.query]);
-    attention::forward(&heads, &qkv, &mut o, &mut log_sum).unwrap();
+    attention::forward(&heads, None, &qkv, &mut o, &mut log_sum).unwrap();
     let run = |qkv: &[f64]| reference::attention(&shape, &rows(qkv, heads.width())).concat();
     assert!(o.iter().zip(run(&wide(&qkv))).all(|(o, w)| (f64::from(*o) - w).abs() < 1e-5));
 
     let mut dqkv = vec![0.0; qkv.len()];
-    attention::backward(&heads, &qkv, &o, &log_sum, &c, &mut dqkv).unwrap();
+    attention::backward(&heads, None, &qkv, &o, &log_sum, &c, &mut dqkv).unwrap();
     // Derivatives in a few rows of every block: all columns of them.
     let at = wide(&qkv);
     let loss = |qkv: &[f64]| run(qkv).iter().zip(&c).map(|(o, c)| o * f64::from(*c)).sum::<f64>();
@@ -183,7 +183,7 @@ fn decoding_token_by_token_is_the_layer_and_a_row_does_not_see_its_neighbours() 
     layer::forward(&shape, &weights, &rope, &Rows::new([t]).unwrap(), &mut saved, &mut wanted).unwrap();
 
     let decoder = LayerDecoder::new(&shape, &weights).unwrap();
-    let mut cache = Cache::new(&shape, 3, 12);
+    let mut cache = Cache::new(&shape.heads, 3, 12);
     // Slot 1 one token at a time; slot 2 the first four at once, then the rest from a fork of slot 1's beginning.
     let mut one_by_one = x.clone();
     for (position, row) in one_by_one.chunks_exact_mut(shape.hidden).enumerate() {

@@ -25,7 +25,7 @@ impl Decoder {
     /// An empty cache for each layer.
     pub(super) fn caches(&self, lm: &Lm, slots: usize, capacity: usize) -> Vec<Cache> {
         let shape = lm.config().layer();
-        self.layers.iter().map(|_| Cache::new(&shape, slots, capacity)).collect()
+        self.layers.iter().map(|_| Cache::new(&shape.heads, slots, capacity)).collect()
     }
 
     /// Appends tokens to the cache; returns the residual stream at their places, `[n, d]`.

@@ -113,6 +113,7 @@ fn attend(
             let of = |width: usize| sequence.start * width..sequence.end * width;
             attention::backward(
                 heads,
+                None,
                 &task.qkv[of(width)],
                 &task.attended[of(out)],
                 &task.log_sum[of(heads.query)],

@@ -64,6 +64,7 @@ fn attend(
         rope.rotate(qkv, heads.width(), rotated, 0..sequence.len(), Rotation::Forward)?;
         attention::forward(
             heads,
+            None,
             qkv,
             &mut task.attended[of(heads.query_width())],
             &mut task.log_sum[of(heads.query)],

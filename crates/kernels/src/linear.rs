@@ -1,0 +1,184 @@
+//! The linear map of every projection over a whole batch, on all threads.
+//!
+//! ```text
+//! y = x Wᵀ + b,   dx = dy W,   dW = dyᵀ x,   db = Σ_rows dy
+//! ```
+//!
+//! x `[n, inputs]`, W `[outputs, inputs]`, y `[n, outputs]`. The work is cut by the shapes alone, so the results do not
+//! depend on the number of threads.
+
+use rayon::prelude::*;
+
+use crate::matmul::{Into, Mat, MatMut, product};
+use crate::{ShapeError, error};
+
+/// Parts that a product is cut into at most.
+const PARTS: usize = 8;
+/// Fewest rows of a part: below, packing the weights for each part costs more than it gains.
+const ROWS: usize = 32;
+/// Outputs of a part are a multiple of this: whole tiles of the product.
+const OUTPUTS: usize = 64;
+/// Products with fewer multiply-adds than this run on one thread.
+const SMALL: usize = 1 << 17;
+
+/// `y = x Wᵀ + b`; an empty `bias` is none.
+///
+/// # Errors
+/// If the lengths do not fit.
+pub fn forward(x: &[f32], w: &[f32], bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
+    let (n, outputs) = shape(x, w, inputs)?;
+    error::same("outputs of a linear map", n * outputs, y.len())?;
+    error::same("bias of a linear map", if bias.is_empty() { 0 } else { outputs }, bias.len())?;
+    if n * outputs == 0 {
+        return Ok(());
+    }
+    let rows = n.div_ceil(PARTS).max(ROWS);
+    let columns = outputs.div_ceil(PARTS).next_multiple_of(OUTPUTS);
+    if n * outputs * inputs < SMALL {
+        return part(x, w, bias, inputs, y);
+    }
+    if n >= 2 * rows {
+        let parts = x.par_chunks(rows * inputs).zip(y.par_chunks_mut(rows * outputs));
+        return parts.try_for_each(|(x, y)| part(x, w, bias, inputs, y));
+    }
+    if n == 1 {
+        let biases = (0..outputs).step_by(columns).map(|start| cut(bias, start, columns)).collect::<Vec<_>>();
+        let parts = w.par_chunks(columns * inputs).zip(y.par_chunks_mut(columns)).zip(biases);
+        return parts.try_for_each(|((w, y), bias)| part(x, w, bias, inputs, y));
+    }
+    // Columns of y are not contiguous: each part makes its own, and they are put in their places.
+    let parts = w.par_chunks(columns * inputs).enumerate().map(|(i, w)| {
+        let mut y = vec![0.0; n * (w.len() / inputs)];
+        part(x, w, cut(bias, i * columns, columns), inputs, &mut y).map(|()| y)
+    });
+    for (i, part) in parts.collect::<Result<Vec<_>, _>>()?.iter().enumerate() {
+        let width = part.len() / n;
+        for (y, part) in y.chunks_exact_mut(outputs).zip(part.chunks_exact(width)) {
+            y[i * columns..i * columns + width].copy_from_slice(part);
+        }
+    }
+    Ok(())
+}
+
+/// The bias of `width` outputs from `start` on, if there is one.
+fn cut(bias: &[f32], start: usize, width: usize) -> &[f32] {
+    bias.get(start..(start + width).min(bias.len())).unwrap_or_default()
+}
+
+/// A part on one thread.
+fn part(x: &[f32], w: &[f32], bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
+    let (n, outputs) = (x.len() / inputs, w.len() / inputs);
+    let into = if bias.is_empty() { Into::Store } else { Into::Add };
+    for y in y.chunks_exact_mut(outputs).filter(|_| !bias.is_empty()) {
+        y.copy_from_slice(bias);
+    }
+    product(MatMut::new(y, n, outputs)?, into, Mat::new(x, n, inputs)?, Mat::new(w, outputs, inputs)?.t())
+}
+
+/// `dx = dy W`.
+///
+/// # Errors
+/// If the lengths do not fit.
+pub fn backward_input(dy: &[f32], w: &[f32], inputs: usize, dx: &mut [f32]) -> Result<(), ShapeError> {
+    let (n, outputs) = shape(dx, w, inputs)?;
+    error::same("gradient of a linear map's outputs", n * outputs, dy.len())?;
+    let rows = n.div_ceil(PARTS).max(ROWS);
+    dx.par_chunks_mut(rows * inputs).zip(dy.par_chunks(rows * outputs)).try_for_each(|(dx, dy)| {
+        let n = dx.len() / inputs;
+        product(MatMut::new(dx, n, inputs)?, Into::Store, Mat::new(dy, n, outputs)?, Mat::new(w, outputs, inputs)?)
+    })
+}
+
+/// `dW = dyᵀ x`.
+///
+/// # Errors
+/// If the lengths do not fit.
+pub fn backward_weight(dy: &[f32], x: &[f32], inputs: usize, dw: &mut [f32]) -> Result<(), ShapeError> {
+    let (n, outputs) = shape(x, dw, inputs)?;
+    error::same("gradient of a linear map's outputs", n * outputs, dy.len())?;
+    let columns = outputs.div_ceil(PARTS).next_multiple_of(OUTPUTS);
+    if n == 0 {
+        dw.fill(0.0);
+        return Ok(());
+    }
+    dw.par_chunks_mut(columns * inputs).enumerate().try_for_each(|(i, dw)| {
+        let width = dw.len() / inputs;
+        let dy = Mat::strided(&dy[i * columns..], n, width, outputs)?;
+        product(MatMut::new(dw, width, inputs)?, Into::Store, dy.t(), Mat::new(x, n, inputs)?)
+    })
+}
+
+/// `db = Σ_rows dy`, for `db` `[outputs]`.
+///
+/// # Errors
+/// If the lengths do not fit.
+pub fn backward_bias(dy: &[f32], db: &mut [f32]) -> Result<(), ShapeError> {
+    error::at_least("outputs of a linear map", 1, db.len())?;
+    error::same("elements beyond whole rows", 0, dy.len() % db.len())?;
+    db.fill(0.0);
+    for row in dy.chunks_exact(db.len()) {
+        db.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+    }
+    Ok(())
+}
+
+/// Rows of `x` and outputs of `w`.
+fn shape(x: &[f32], w: &[f32], inputs: usize) -> Result<(usize, usize), ShapeError> {
+    error::at_least("inputs of a linear map", 1, inputs)?;
+    error::same("elements beyond whole rows of x", 0, x.len() % inputs)?;
+    error::same("elements beyond whole rows of a weight", 0, w.len() % inputs)?;
+    Ok((x.len() / inputs, w.len() / inputs))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests state exact values")]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+        (0..n as u32)
+            .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) % 2001) as f32 / 1000.0 - 1.0)
+            .collect()
+    }
+
+    fn close(got: &[f32], wanted: impl IntoIterator<Item = f64>) {
+        for (i, (got, wanted)) in got.iter().zip(wanted).enumerate() {
+            assert!((f64::from(*got) - wanted).abs() < 1e-4, "{i}: {got} {wanted}");
+        }
+    }
+
+    #[test]
+    fn every_way_of_cutting_agrees_with_the_definition() {
+        // One row; few rows and many outputs; many rows; a product too small to cut.
+        for (n, inputs, outputs) in [(1, 300, 700), (5, 300, 130), (300, 40, 33), (2, 3, 4)] {
+            let (x, w, b) = (numbers(n * inputs, 1), numbers(outputs * inputs, 2), numbers(outputs, 3));
+            let dy = numbers(n * outputs, 4);
+            let at = |m: &[f32], width: usize, r: usize, c: usize| f64::from(m[r * width + c]);
+            let mut y = vec![0.0; n * outputs];
+            forward(&x, &w, &b, inputs, &mut y).unwrap();
+            let map =
+                |r: usize, o: usize| (0..inputs).map(|i| at(&x, inputs, r, i) * at(&w, inputs, o, i)).sum::<f64>();
+            close(&y, (0..n * outputs).map(|k| map(k / outputs, k % outputs) + f64::from(b[k % outputs])));
+            forward(&x, &w, &[], inputs, &mut y).unwrap();
+            close(&y, (0..n * outputs).map(|k| map(k / outputs, k % outputs)));
+
+            let (mut dx, mut dw, mut db) = (vec![1.0; x.len()], vec![1.0; w.len()], vec![1.0; outputs]);
+            backward_input(&dy, &w, inputs, &mut dx).unwrap();
+            let back = |r, i| (0..outputs).map(|o| at(&dy, outputs, r, o) * at(&w, inputs, o, i)).sum::<f64>();
+            close(&dx, (0..x.len()).map(|k| back(k / inputs, k % inputs)));
+            backward_weight(&dy, &x, inputs, &mut dw).unwrap();
+            let outer = |o, i| (0..n).map(|r| at(&dy, outputs, r, o) * at(&x, inputs, r, i)).sum::<f64>();
+            close(&dw, (0..w.len()).map(|k| outer(k / inputs, k % inputs)));
+            backward_bias(&dy, &mut db).unwrap();
+            close(&db, (0..outputs).map(|o| (0..n).map(|r| at(&dy, outputs, r, o)).sum()));
+        }
+    }
+
+    #[test]
+    fn wrong_lengths_are_refused() {
+        assert!(forward(&[0.0; 3], &[0.0; 4], &[], 2, &mut [0.0; 2]).is_err());
+        assert!(forward(&[0.0; 2], &[0.0; 4], &[0.0], 2, &mut [0.0; 2]).is_err());
+        assert!(backward_input(&[0.0; 2], &[0.0; 4], 0, &mut [0.0; 2]).is_err());
+        assert!(backward_weight(&[0.0; 3], &[0.0; 2], 2, &mut [0.0; 4]).is_err());
+    }
+}
