@@ -1,8 +1,9 @@
-//! Pure mathematics on slices: value targets, advantages, objectives, preferences, search, metrics.
+//! Pure mathematics on slices: value targets, advantages, objectives, preferences, search, sampling, metrics.
 
 pub mod advantage;
 pub mod metrics;
 pub mod objective;
 pub mod preference;
+pub mod sampling;
 pub mod search;
 pub mod value;
