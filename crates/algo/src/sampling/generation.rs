@@ -16,9 +16,9 @@ const DEFAULT_TOP_K: usize = 50;
 ///
 /// Fields that do not bear on what is decoded (`transformers_version`, `_from_model_config`, `use_cache`, …) are passed
 /// over. Fields that do and are not implemented (`epsilon_cutoff`, `guidance_scale`, `forced_eos_token_id`, …) are
-/// refused unless they are absent, null or neutral. A file without `top_k` has `top_k` 50, one with null or 0 has none,
-/// as in transformers 4. Greedy decoding forgives `temperature` and masses out of their range, since it does not look
-/// at them. Negative token ids, which some files have for "none", are none.
+/// refused unless they are absent, null or neutral. A file without `top_k` has `top_k` 50, as in transformers; 0 is
+/// none. Greedy decoding forgives `temperature` and masses out of their range, since it does not look at them. Negative
+/// token ids, which some files have for "none", are none.
 ///
 /// ```
 /// use tdrm_algo::sampling::GenerationConfig;
@@ -67,12 +67,11 @@ impl Default for GenerationConfig {
     }
 }
 
-/// The fields as they stand in a file. A null is an absent field, except for `top_k`.
+/// The fields as they stand in a file. A null is an absent field.
 #[derive(Deserialize)]
 struct File {
     do_sample: Option<bool>,
     temperature: Option<f64>,
-    #[serde(default = "default_top_k")]
     top_k: Option<usize>,
     top_p: Option<f64>,
     min_p: Option<f64>,
@@ -116,11 +115,6 @@ struct File {
     force_words_ids: Option<IgnoredAny>,
     watermarking_config: Option<IgnoredAny>,
     stop_strings: Option<IgnoredAny>,
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the default of a field that may be null")]
-fn default_top_k() -> Option<usize> {
-    Some(DEFAULT_TOP_K)
 }
 
 fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
@@ -168,7 +162,7 @@ impl TryFrom<File> for GenerationConfig {
             sampling: SamplingConfig {
                 do_sample,
                 temperature: warper(file.temperature, Temperature::ONE, Temperature::new, do_sample)?,
-                top_k: file.top_k.unwrap_or(0),
+                top_k: file.top_k.unwrap_or(DEFAULT_TOP_K),
                 top_p: warper(file.top_p, Probability::ALWAYS, Probability::new, do_sample)?,
                 min_p: warper(file.min_p, Probability::NEVER, Probability::new, do_sample)?,
                 typical_p: warper(file.typical_p, Probability::ALWAYS, Probability::new, do_sample)?,
@@ -238,8 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn a_draw_without_top_k_has_fifty_and_null_or_zero_have_none() {
-        for (text, expected) in [("{}", 50), (r#"{"top_k": null}"#, 0), (r#"{"top_k": 0}"#, 0)] {
+    fn a_file_without_top_k_has_fifty_and_zero_is_none() {
+        for (text, expected) in [("{}", 50), (r#"{"top_k": null}"#, 50), (r#"{"top_k": 0}"#, 0)] {
             assert_eq!(read(text).unwrap().sampling.top_k, expected, "{text}");
         }
     }

@@ -127,10 +127,7 @@ impl Scores<'_> {
 }
 
 /// The last token of a sequence if the history ends with those before it.
-///
-/// As in transformers a sequence of several tokens counts only in a history at least as long as itself.
 fn completing(sequence: &[u32], history: &[u32]) -> Option<u32> {
     let (&last, before) = sequence.split_last()?;
-    let fits = before.is_empty() || (sequence.len() <= history.len() && history.ends_with(before));
-    fits.then_some(last)
+    history.ends_with(before).then_some(last)
 }

@@ -37,7 +37,7 @@ pub struct Distribution<'a> {
 /// Chooses tokens by a [`SamplingConfig`].
 ///
 /// It holds nothing of the sequence, only room to work in: one sampler serves any number of sequences in turn, and the
-/// result does not depend on what it did before. After the first step a step allocates nothing.
+/// result does not depend on what it did before. Once the room has grown, a step allocates nothing.
 ///
 /// ```
 /// use tdrm_algo::sampling::{History, Sampler, SamplingConfig};
