@@ -1,11 +1,10 @@
 //! Generalised advantage estimation.
 
 use serde::{Deserialize, Serialize};
-use tdrm_core::{Real, Steps, Transition, ValueTarget};
+use tdrm_core::{Real, Steps};
 
-use super::Trace;
-use super::batch::recursions;
-use super::td::{backward, concatenated};
+use super::recursion::{Backward, PlusValue, Recursion, Seen, ragged, rectangle, single};
+use super::{TimeMajor, Trace};
 
 /// Exponentially weighted temporal differences: advantages, and targets A + v.
 ///
@@ -36,26 +35,17 @@ pub struct Gae {
 impl Gae {
     /// Replaces the contents of `out` by the advantages, `[T]`.
     pub fn advantages_into<F: Real>(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        match &self.lambda {
-            Trace::Constant(lambda) => {
-                let lambda: F = lambda.get();
-                advantages(steps, |_| lambda, out);
-            }
-            per_step @ Trace::PerStep(_) => advantages(steps, |t| per_step.at(t), out),
-        }
+        single(Residuals, Some(&self.lambda), steps, out);
     }
 
-    /// The advantages of a ragged batch, one trajectory after the other, `[ΣT]`.
-    ///
-    /// The same numbers as one by one, several times as fast for short trajectories.
-    pub fn batch_into<F: Real>(&self, batch: &[Steps<'_, F>], out: &mut Vec<F>) {
-        match &self.lambda {
-            Trace::Constant(lambda) => {
-                let lambda: F = lambda.get();
-                recursions(batch, |_| F::zero(), |s| gae_backup(s, lambda), out);
-            }
-            Trace::PerStep(_) => concatenated(batch, |steps, out| self.advantages_into(steps, out), out),
-        }
+    /// The advantages of a ragged batch, one trajectory after the other, `[ΣT]`; see [`super::BatchTarget`].
+    pub fn advantages_batch_into<F: Real>(&self, batch: &[Steps<'_, F>], out: &mut Vec<F>) {
+        ragged(Residuals, Some(&self.lambda), batch, out);
+    }
+
+    /// The advantages of a rectangle, `[T, B]`; see [`super::BatchTarget`].
+    pub fn advantages_time_major_into<F: Real>(&self, steps: TimeMajor<'_, F>, out: &mut Vec<F>) {
+        rectangle(Residuals, Some(&self.lambda), steps, out);
     }
 
     /// The advantages in a fresh vector, `[T]`.
@@ -67,26 +57,29 @@ impl Gae {
     }
 }
 
-impl<F: Real> ValueTarget<F> for Gae {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        self.advantages_into(steps, out);
-        for (a, &v) in out.iter_mut().zip(steps.values()) {
-            *a = *a + v;
-        }
+impl Backward for Gae {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        PlusValue(Residuals)
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        Some(&self.lambda)
     }
 }
 
-fn advantages<F: Real>(steps: Steps<'_, F>, lambda: impl Fn(usize) -> F, out: &mut Vec<F>) {
-    backward(F::zero(), steps.iter().enumerate(), out, |a, (t, s)| {
-        let (delta, trace) = gae_backup(s, lambda(t));
-        delta + trace * a
-    });
-}
+/// a = δ, b = γ λ.
+#[derive(Debug, Clone, Copy)]
+struct Residuals;
 
-/// δ_t and γ_t λ_t.
-#[inline]
-fn gae_backup<F: Real>(s: Transition<F>, lambda: F) -> (F, F) {
-    (s.reward + s.discount * s.next_value - s.value, s.discount * lambda)
+impl<F: Real> Recursion<F> for Residuals {
+    fn last(self, _: F) -> F {
+        F::zero()
+    }
+
+    #[inline]
+    fn coefficients(self, seen: Seen<F>) -> (F, F) {
+        (seen.delta(), seen.step.discount * seen.lambda)
+    }
 }
 
 #[cfg(test)]
@@ -100,22 +93,5 @@ mod tests {
         let steps = Steps::new(&[1.0, 2.0], &[0.5, 0.5], &[1.0, 4.0, 8.0]).unwrap();
         // δ = (1 + 2 − 1, 2 + 4 − 4) = (2, 2); A = (2 + ½·2, 2)
         assert_eq!(gae.advantages(steps), [3.0, 2.0]);
-    }
-
-    #[test]
-    fn a_ragged_batch_is_its_trajectories_one_by_one() {
-        let column =
-            |n: usize, seed: usize| -> Vec<f64> { (0..n).map(|t| ((t * 7 + seed) % 11) as f64 / 3.0 - 1.5).collect() };
-        let data: Vec<_> = (0..21).map(|i| (column(i, i), vec![0.9; i], column(i + 1, 3 * i))).collect();
-        let batch: Vec<_> = data.iter().map(|(r, d, v)| Steps::new(r, d, v).unwrap()).collect();
-        for lambda in [Trace::ONE, Trace::PerStep(vec![tdrm_core::Lambda::ZERO, tdrm_core::Lambda::ONE])] {
-            let gae = Gae { lambda: lambda.clone() };
-            let mut together = vec![7.0];
-            gae.batch_into(&batch, &mut together);
-            assert_eq!(together, batch.iter().flat_map(|&s| gae.advantages(s)).collect::<Vec<_>>());
-            let td = super::super::TdLambda { lambda };
-            td.batch_into(&batch, &mut together);
-            assert_eq!(together, batch.iter().flat_map(|&s| td.targets(s)).collect::<Vec<_>>());
-        }
     }
 }

@@ -1,11 +1,16 @@
 //! n-step returns in linear time for any n.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use tdrm_core::{Real, Steps, ValueTarget};
 
-use super::Trace;
+use super::batch::one_by_one;
+use super::recursion::{BatchTarget, Recursion, decay};
+use super::span::{Column, Span, with_columns};
+use super::td::LambdaReturn;
+use super::{TimeMajor, Trace};
 
 /// n-step return, cut at T.
 ///
@@ -26,57 +31,166 @@ pub struct NStep {
     pub lambda: Trace,
 }
 
-impl<F: Real> ValueTarget<F> for NStep {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        let (rewards, discounts, values) = (steps.rewards(), steps.discounts(), steps.values());
-        let backup = |t: usize| {
-            let lambda: F = self.lambda.at(t);
-            (rewards[t] + discounts[t] * (F::one() - lambda) * values[t + 1], discounts[t] * lambda)
-        };
-        windows(values, self.n.get(), backup, out);
+impl Windowed for NStep {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        LambdaReturn
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        Some(&self.lambda)
+    }
+
+    fn n(&self) -> usize {
+        self.n.get()
     }
 }
 
-/// Applies the backups `x ↦ a_t + b_t x` of each window `[t, t+n)`, cut at T, to the value at its end.
+/// A target that is the first n steps of a recursion, from the value after them.
+pub(crate) trait Windowed {
+    /// The recursion; only its coefficients and its target count.
+    fn recursion<F: Real>(&self) -> impl Recursion<F>;
+
+    /// λ, where the formula has one.
+    fn lambda(&self) -> Option<&Trace>;
+
+    /// n ≥ 1.
+    fn n(&self) -> usize;
+}
+
+macro_rules! windowed_targets {
+    ($($target:ty),*) => {$(
+        impl<F: Real> ValueTarget<F> for $target {
+            fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
+                out.resize(steps.len(), F::zero());
+                windows::<F, 1>(self, steps.into(), out);
+            }
+        }
+
+        impl<F: Real> BatchTarget<F> for $target {
+            fn batch_into(&self, batch: &[Steps<'_, F>], out: &mut Vec<F>) {
+                out.resize(batch.iter().map(Steps::len).sum(), F::zero());
+                one_by_one(batch, out, |steps, out| windows::<F, 1>(self, steps.into(), out));
+            }
+
+            fn time_major_into(&self, steps: TimeMajor<'_, F>, out: &mut Vec<F>) {
+                out.resize(steps.rewards().len(), F::zero());
+                windows::<F, LANES>(self, steps, out);
+            }
+        }
+    )*};
+}
+windowed_targets!(NStep, super::tdrm::Tdrm);
+
+/// Trajectories that advance together.
+const LANES: usize = 512;
+
+/// The windows `[t, t+n)` of all trajectories, cut at T; `W` of them at a time.
 ///
 /// Windows are cut at multiples of n: the part in the own block is a suffix of it and the part in the next block a
 /// prefix of that, so one pass over each suffices, T·O(1) for every n (van Herk 1992). `out` holds the prefixes
 /// until the suffixes come.
-pub(crate) fn windows<F: Real>(values: &[F], n: usize, backup: impl Fn(usize) -> (F, F), out: &mut Vec<F>) {
-    let end = values.len() - 1;
-    out.clear();
-    let mut block = 0;
-    while block < end {
-        let next = block.saturating_add(n).min(end);
-        prefixes(values, block..next, &backup, out);
-        suffixes(block, &backup, &mut out[block..next]);
-        block = next;
+fn windows<F: Real, const W: usize>(target: &impl Windowed, steps: TimeMajor<'_, F>, out: &mut [F]) {
+    let trajectories = steps.trajectories();
+    for start in (0..trajectories).step_by(W) {
+        let lanes = W.min(trajectories - start);
+        with_columns!(steps, |log_ratios, q_values| {
+            let columns = (log_ratios, q_values);
+            let span = Span::rows(steps.rewards(), steps.discounts(), steps.values(), columns, trajectories);
+            let rows = Rows { span, values: steps.values(), t_end: steps.rows(), trajectories, start, lanes };
+            let mut block = 0;
+            while block < rows.t_end {
+                let next = block.saturating_add(target.n()).min(rows.t_end);
+                let (recursion, lambda) = (target.recursion(), decay(target.lambda()));
+                let mut affine = Affine { sum: [F::zero(); W], weight: [F::one(); W] };
+                affine.prefixes(recursion, lambda, rows, block..next, out);
+                affine = Affine { sum: [F::zero(); W], weight: [F::one(); W] };
+                affine.suffixes(recursion, lambda, rows, block..next, out);
+                block = next;
+            }
+        });
     }
 }
 
-/// Σ_{next ≤ j < t+n} (Π b) a_j + (Π b) v_{t+n} for each t of the block.
-fn prefixes<F: Real>(values: &[F], block: std::ops::Range<usize>, backup: &impl Fn(usize) -> (F, F), out: &mut Vec<F>) {
-    let (mut sum, mut weight) = (F::zero(), F::one());
-    let mut cut = block.end;
-    for _ in block {
-        out.push(sum + weight * values[cut]);
-        if cut + 1 < values.len() {
-            let (a, b) = backup(cut);
-            sum = sum + weight * a;
-            weight = weight * b;
-            cut += 1;
+/// The columns `start..start + lanes` of a rectangle.
+#[derive(Clone, Copy)]
+struct Rows<'a, F, L, Q> {
+    span: Span<'a, F, L, Q>,
+    values: &'a [F],
+    t_end: usize,
+    trajectories: usize,
+    start: usize,
+    lanes: usize,
+}
+
+impl<'a, F: Real, L: Column<F>, Q: Column<F>> Rows<'a, F, L, Q> {
+    fn at(&self, t: usize) -> Span<'a, F, L, Q> {
+        self.span.cut(t * self.trajectories + self.start, self.lanes)
+    }
+
+    fn values(&self, t: usize) -> &'a [F] {
+        &self.values[t * self.trajectories + self.start..][..self.lanes]
+    }
+
+    fn out<'o>(&self, t: usize, out: &'o mut [F]) -> &'o mut [F] {
+        &mut out[t * self.trajectories + self.start..][..self.lanes]
+    }
+}
+
+/// The map x ↦ sum + weight x of each of W trajectories: backups composed.
+struct Affine<F, const W: usize> {
+    sum: [F; W],
+    weight: [F; W],
+}
+
+impl<F: Real, const W: usize> Affine<F, W> {
+    /// Σ_{next ≤ j < t+n} (Π b) a_j + (Π b) v_{t+n} for each t of the block.
+    fn prefixes<L: Column<F>, Q: Column<F>>(
+        &mut self,
+        recursion: impl Recursion<F>,
+        lambda: impl Fn(usize) -> F,
+        rows: Rows<'_, F, L, Q>,
+        block: Range<usize>,
+        out: &mut [F],
+    ) {
+        let (sum, weight) = (&mut self.sum[..rows.lanes], &mut self.weight[..rows.lanes]);
+        let mut cut = block.end;
+        for t in block {
+            let (out, values) = (rows.out(t, out), rows.values(cut));
+            for i in 0..rows.lanes {
+                out[i] = sum[i] + weight[i] * values[i];
+            }
+            if cut < rows.t_end {
+                let (span, lambda) = (rows.at(cut), lambda(cut));
+                for i in 0..rows.lanes {
+                    let (a, b) = recursion.coefficients(span.seen(i, cut, lambda));
+                    sum[i] = sum[i] + weight[i] * a;
+                    weight[i] = weight[i] * b;
+                }
+                cut += 1;
+            }
         }
     }
-}
 
-/// Puts the suffix of the block before each prefix.
-fn suffixes<F: Real>(start: usize, backup: &impl Fn(usize) -> (F, F), out: &mut [F]) {
-    let (mut sum, mut weight) = (F::zero(), F::one());
-    for (t, g) in out.iter_mut().enumerate().rev() {
-        let (a, b) = backup(start + t);
-        sum = a + b * sum;
-        weight = b * weight;
-        *g = sum + weight * *g;
+    /// Puts the suffix of the block before each prefix.
+    fn suffixes<L: Column<F>, Q: Column<F>>(
+        &mut self,
+        recursion: impl Recursion<F>,
+        lambda: impl Fn(usize) -> F,
+        rows: Rows<'_, F, L, Q>,
+        block: Range<usize>,
+        out: &mut [F],
+    ) {
+        let (sum, weight) = (&mut self.sum[..rows.lanes], &mut self.weight[..rows.lanes]);
+        for t in block.rev() {
+            let (span, lambda, out) = (rows.at(t), lambda(t), rows.out(t, out));
+            for i in 0..rows.lanes {
+                let seen = span.seen(i, t, lambda);
+                let (a, b) = recursion.coefficients(seen);
+                sum[i] = a + b * sum[i];
+                weight[i] = b * weight[i];
+                out[i] = recursion.target(seen, sum[i] + weight[i] * out[i]);
+            }
+        }
     }
 }
 

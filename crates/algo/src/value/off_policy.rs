@@ -1,11 +1,11 @@
 //! Targets for action values: one recursion, many traces.
 
 use serde::{Deserialize, Serialize};
-use tdrm_core::{NonNegative, Real, Steps, ValueTarget};
+use tdrm_core::{NonNegative, Real};
 
-use super::td::{backward, lambda_returns};
-use super::vtrace::ratio;
-use super::{Td0, Trace};
+use super::Trace;
+use super::recursion::{Backward, Recursion, Seen};
+use super::td::LambdaReturn;
 
 /// Off-policy λ-return of action values with the traces as they are given.
 ///
@@ -23,9 +23,13 @@ pub struct OffPolicy {
     pub traces: Vec<NonNegative>,
 }
 
-impl<F: Real> ValueTarget<F> for OffPolicy {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        action_returns(steps, out, |t| self.traces.get(t).map_or(F::zero(), |c| c.get()));
+impl Backward for OffPolicy {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        ActionReturns(|seen: &Seen<F>| self.traces.get(seen.t).map_or(F::zero(), |c| c.get()))
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        None
     }
 }
 
@@ -52,9 +56,13 @@ pub struct Retrace {
     pub lambda: Trace,
 }
 
-impl<F: Real> ValueTarget<F> for Retrace {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        action_returns(steps, out, |t| self.lambda.at::<F>(t) * ratio(steps, t).min(F::one()));
+impl Backward for Retrace {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        ActionReturns(|seen: &Seen<F>| seen.lambda * seen.ratio().min(F::one()))
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        Some(&self.lambda)
     }
 }
 
@@ -72,9 +80,13 @@ pub struct TreeBackup {
     pub lambda: Trace,
 }
 
-impl<F: Real> ValueTarget<F> for TreeBackup {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        action_returns(steps, out, |t| self.lambda.at::<F>(t) * ratio(steps, t));
+impl Backward for TreeBackup {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        ActionReturns(|seen: &Seen<F>| seen.lambda * seen.ratio())
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        Some(&self.lambda)
     }
 }
 
@@ -92,9 +104,13 @@ pub struct Watkins {
     pub lambda: Trace,
 }
 
-impl<F: Real> ValueTarget<F> for Watkins {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        action_returns(steps, out, |t| if q(steps, t) >= steps.values()[t] { self.lambda.at(t) } else { F::zero() });
+impl Backward for Watkins {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        ActionReturns(|seen: &Seen<F>| if seen.q_or_value() >= seen.step.value { seen.lambda } else { F::zero() })
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        Some(&self.lambda)
     }
 }
 
@@ -112,9 +128,13 @@ pub struct QLambda {
     pub lambda: Trace,
 }
 
-impl<F: Real> ValueTarget<F> for QLambda {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        lambda_returns(steps, |t| self.lambda.at(t), out);
+impl Backward for QLambda {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        LambdaReturn
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        Some(&self.lambda)
     }
 }
 
@@ -130,40 +150,63 @@ impl<F: Real> ValueTarget<F> for QLambda {
 #[serde(deny_unknown_fields)]
 pub struct Upgo {}
 
-impl<F: Real> ValueTarget<F> for Upgo {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        backward(steps.bootstrap(), steps.iter().enumerate(), out, |g, (t, s)| {
-            s.reward + s.discount * if upgoing(steps, t + 1) { g } else { s.next_value }
-        });
+impl Backward for Upgo {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        Upgoing
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        None
     }
 }
 
-/// Whether action t did at least as well as expected; past the end both continuations are v_T.
-fn upgoing<F: Real>(steps: Steps<'_, F>, t: usize) -> bool {
-    let one_step = |t| steps.rewards()[t] + steps.discounts()[t] * steps.values()[t + 1];
-    t == steps.len() || steps.q_values().map_or_else(|| one_step(t), |q| q[t]) >= steps.values()[t]
+/// G_t = r_t + γ_t c_{t+1}, c_t = G_t or v_t.
+#[derive(Debug, Clone, Copy)]
+struct Upgoing;
+
+impl<F: Real> Recursion<F> for Upgoing {
+    const CARRIES_ITSELF: bool = false;
+
+    #[inline]
+    fn coefficients(self, seen: Seen<F>) -> (F, F) {
+        (seen.step.reward, seen.step.discount)
+    }
+
+    /// G_t if the action did at least as well as expected.
+    #[inline]
+    fn carried(self, seen: Seen<F>, g: F) -> F {
+        if seen.q.unwrap_or_else(|| seen.one_step()) >= seen.step.value { g } else { seen.step.value }
+    }
 }
 
-/// q_t, or v_t where no action values are known.
-fn q<F: Real>(steps: Steps<'_, F>, t: usize) -> F {
-    steps.q_values().unwrap_or(steps.values())[t]
-}
+/// G_t = r_t + γ_t v_{t+1} + γ_t h_{t+1}, h_t = c_t (G_t − q_t); the function gives the trace c_t.
+#[derive(Clone, Copy)]
+struct ActionReturns<C>(C);
 
-/// The recursion of [`OffPolicy`], for any c_t.
-fn action_returns<F: Real>(steps: Steps<'_, F>, out: &mut Vec<F>, trace: impl Fn(usize) -> F) {
-    let Some(last) = steps.len().checked_sub(1) else {
-        return out.clear();
-    };
-    Td0 {}.targets_into(steps, out);
-    for t in (0..last).rev() {
-        let correction = trace(t + 1) * (out[t + 1] - q(steps, t + 1));
-        out[t] = out[t] + steps.discounts()[t] * correction;
+impl<F: Real, C: Fn(&Seen<F>) -> F + Copy> Recursion<F> for ActionReturns<C> {
+    const CARRIES_ITSELF: bool = false;
+
+    fn last(self, _: F) -> F {
+        F::zero()
+    }
+
+    #[inline]
+    fn coefficients(self, seen: Seen<F>) -> (F, F) {
+        (seen.one_step(), seen.step.discount)
+    }
+
+    #[inline]
+    fn carried(self, seen: Seen<F>, g: F) -> F {
+        (self.0)(&seen) * (g - seen.q_or_value())
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
+    use tdrm_core::{Steps, ValueTarget};
+
+    use super::super::Td0;
     use super::*;
 
     const R: [f64; 3] = [1.0, 2.0, 4.0];

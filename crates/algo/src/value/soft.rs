@@ -1,10 +1,11 @@
 //! Entropy- and KL-regularised returns.
 
 use serde::{Deserialize, Serialize};
-use tdrm_core::{NonNegative, Real, Steps, ValueTarget};
+use tdrm_core::{NonNegative, Real};
 
 use super::Trace;
-use super::td::backward;
+use super::recursion::{Backward, Recursion, Seen};
+use super::td::LambdaReturn;
 
 /// λ-return in which every action pays for its log-probability.
 ///
@@ -35,13 +36,26 @@ pub struct Soft {
     pub lambda: Trace,
 }
 
-impl<F: Real> ValueTarget<F> for Soft {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        let alpha: F = self.alpha.get();
-        let price = |t: usize| steps.log_ratios().map_or(F::zero(), |l| alpha * l[t]);
-        backward(steps.bootstrap(), steps.iter().enumerate(), out, |g, (t, s)| {
-            let lambda: F = self.lambda.at(t);
-            s.reward - price(t) + s.discount * ((F::one() - lambda) * s.next_value + lambda * g)
-        });
+impl Backward for Soft {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        Priced { alpha: self.alpha.get() }
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        Some(&self.lambda)
+    }
+}
+
+/// The λ-return of r − α ℓ.
+#[derive(Debug, Clone, Copy)]
+struct Priced<F> {
+    alpha: F,
+}
+
+impl<F: Real> Recursion<F> for Priced<F> {
+    #[inline]
+    fn coefficients(self, mut seen: Seen<F>) -> (F, F) {
+        seen.step.reward = seen.step.reward - seen.log_ratio.map_or_else(F::zero, |l| self.alpha * l);
+        LambdaReturn.coefficients(seen)
     }
 }

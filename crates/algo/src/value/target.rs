@@ -5,8 +5,8 @@ use tdrm_core::{Real, ShapeError, Steps, ValueTarget};
 
 use super::tdrm::Tdrm;
 use super::{
-    Gae, ImportanceSampling, LeakyVTrace, MonteCarlo, NStep, OffPolicy, QLambda, Retrace, Soft, Td0, TdLambda, Trace,
-    TreeBackup, Upgo, VTrace, Watkins,
+    BatchTarget, Gae, ImportanceSampling, LeakyVTrace, MonteCarlo, NStep, OffPolicy, QLambda, Retrace, Soft, Td0,
+    TdLambda, TimeMajor, Trace, TreeBackup, Upgo, VTrace, Watkins,
 };
 
 /// Any built-in value target; in a config `{"kind": "td_lambda", "lambda": 0.9}`.
@@ -87,6 +87,16 @@ macro_rules! each {
 impl<F: Real> ValueTarget<F> for Target {
     fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
         each!(self, target => target.targets_into(steps, out));
+    }
+}
+
+impl<F: Real> BatchTarget<F> for Target {
+    fn batch_into(&self, batch: &[Steps<'_, F>], out: &mut Vec<F>) {
+        each!(self, target => target.batch_into(batch, out));
+    }
+
+    fn time_major_into(&self, steps: TimeMajor<'_, F>, out: &mut Vec<F>) {
+        each!(self, target => target.time_major_into(steps, out));
     }
 }
 

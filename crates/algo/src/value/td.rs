@@ -1,10 +1,10 @@
 //! One-step, Monte-Carlo and λ-returns.
 
 use serde::{Deserialize, Serialize};
-use tdrm_core::{Real, Steps, Transition, ValueTarget};
+use tdrm_core::Real;
 
 use super::Trace;
-use super::batch::recursions;
+use super::recursion::{Backward, Recursion, Seen};
 
 /// One-step target.
 ///
@@ -17,10 +17,35 @@ use super::batch::recursions;
 #[serde(deny_unknown_fields)]
 pub struct Td0 {}
 
-impl<F: Real> ValueTarget<F> for Td0 {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        out.clear();
-        out.extend(steps.iter().map(|s| s.reward + s.discount * s.next_value));
+impl Backward for Td0 {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        OneStep
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        None
+    }
+}
+
+/// a = r + γ v', b = 0: nothing is carried.
+#[derive(Debug, Clone, Copy)]
+struct OneStep;
+
+impl<F: Real> Recursion<F> for OneStep {
+    const CARRIES_ITSELF: bool = false;
+
+    fn last(self, _: F) -> F {
+        F::zero()
+    }
+
+    #[inline]
+    fn coefficients(self, seen: Seen<F>) -> (F, F) {
+        (seen.one_step(), F::zero())
+    }
+
+    #[inline]
+    fn carried(self, _: Seen<F>, _: F) -> F {
+        F::zero()
     }
 }
 
@@ -35,11 +60,24 @@ impl<F: Real> ValueTarget<F> for Td0 {
 #[serde(deny_unknown_fields)]
 pub struct MonteCarlo {}
 
-impl<F: Real> ValueTarget<F> for MonteCarlo {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        backward(steps.bootstrap(), steps.rewards().iter().zip(steps.discounts()), out, |g, (&r, &discount)| {
-            r + discount * g
-        });
+impl Backward for MonteCarlo {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        Discounted
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        None
+    }
+}
+
+/// a = r, b = γ.
+#[derive(Debug, Clone, Copy)]
+struct Discounted;
+
+impl<F: Real> Recursion<F> for Discounted {
+    #[inline]
+    fn coefficients(self, seen: Seen<F>) -> (F, F) {
+        (seen.step.reward, seen.step.discount)
     }
 }
 
@@ -67,81 +105,33 @@ pub struct TdLambda {
     pub lambda: Trace,
 }
 
-impl<F: Real> ValueTarget<F> for TdLambda {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        match &self.lambda {
-            Trace::Constant(lambda) => {
-                let lambda: F = lambda.get();
-                lambda_returns(steps, |_| lambda, out);
-            }
-            per_step @ Trace::PerStep(_) => lambda_returns(steps, |t| per_step.at(t), out),
-        }
+impl Backward for TdLambda {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        LambdaReturn
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        Some(&self.lambda)
     }
 }
 
-impl TdLambda {
-    /// The targets of a ragged batch, one trajectory after the other, `[ΣT]`.
-    ///
-    /// The same numbers as one by one, several times as fast for short trajectories.
-    pub fn batch_into<F: Real>(&self, batch: &[Steps<'_, F>], out: &mut Vec<F>) {
-        match &self.lambda {
-            Trace::Constant(lambda) => {
-                let lambda: F = lambda.get();
-                recursions(batch, |steps| steps.bootstrap(), |s| lambda_backup(s, lambda), out);
-            }
-            Trace::PerStep(_) => concatenated(batch, |steps, out| self.targets_into(steps, out), out),
-        }
-    }
-}
+/// a = r + γ (1 − λ) v', b = γ λ.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LambdaReturn;
 
-/// The recursion, for any λ_t.
-pub(crate) fn lambda_returns<F: Real>(steps: Steps<'_, F>, lambda: impl Fn(usize) -> F, out: &mut Vec<F>) {
-    backward(steps.bootstrap(), steps.iter().enumerate(), out, |g, (t, s)| {
-        let (one_step, trace) = lambda_backup(s, lambda(t));
-        one_step + trace * g
-    });
-}
-
-/// `G_t = a + b G_{t+1}` with `a = r_t + γ_t (1 − λ_t) v_{t+1}`, `b = γ_t λ_t`: what does not wait for `G_{t+1}`,
-/// and what does.
-#[inline]
-fn lambda_backup<F: Real>(s: Transition<F>, lambda: F) -> (F, F) {
-    (s.reward + s.discount * (F::one() - lambda) * s.next_value, s.discount * lambda)
-}
-
-/// One trajectory after the other, where nothing is gained by taking turns.
-pub(crate) fn concatenated<F: Real>(
-    batch: &[Steps<'_, F>],
-    single: impl Fn(Steps<'_, F>, &mut Vec<F>),
-    out: &mut Vec<F>,
-) {
-    let mut one = Vec::new();
-    out.clear();
-    for &steps in batch {
-        single(steps, &mut one);
-        out.extend_from_slice(&one);
-    }
-}
-
-/// Folds from the last item to the first, leaving each intermediate result in its place.
-pub(crate) fn backward<F: Real, X>(
-    last: F,
-    items: impl DoubleEndedIterator<Item = X> + ExactSizeIterator,
-    out: &mut Vec<F>,
-    step: impl Fn(F, X) -> F,
-) {
-    // Every entry is written below: what `out` held needs no clearing.
-    out.resize(items.len(), last);
-    let mut g = last;
-    for (slot, item) in out.iter_mut().rev().zip(items.rev()) {
-        g = step(g, item);
-        *slot = g;
+impl<F: Real> Recursion<F> for LambdaReturn {
+    #[inline]
+    fn coefficients(self, seen: Seen<F>) -> (F, F) {
+        let (s, lambda) = (seen.step, seen.lambda);
+        (s.reward + s.discount * (F::one() - lambda) * s.next_value, s.discount * lambda)
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
+    use tdrm_core::{Steps, ValueTarget};
+
     use super::*;
 
     fn truncated() -> Steps<'static, f64> {

@@ -1,10 +1,11 @@
 //! V-trace and its unclipped and leaky relatives: value targets from another policy's actions.
 
 use serde::{Deserialize, Serialize};
-use tdrm_core::{NonNegative, Probability, Real, Steps, ValueTarget};
+use tdrm_core::{NonNegative, Probability, Real, Steps};
 
 use super::Trace;
-use super::td::backward;
+use super::recursion::{Backward, PlusValue, Recursion, Seen};
+use crate::exponential::exp;
 
 const ONE: NonNegative = match NonNegative::new(1.0) {
     Ok(one) => one,
@@ -51,13 +52,14 @@ impl Default for VTrace {
     }
 }
 
-impl<F: Real> ValueTarget<F> for VTrace {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
+impl Backward for VTrace {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
         let (rho_clip, c_clip): (F, F) = (self.rho_clip.get(), self.c_clip.get());
-        corrected(steps, out, |t| {
-            let rho = ratio(steps, t);
-            (rho.min(rho_clip), self.lambda.at::<F>(t) * rho.min(c_clip))
-        });
+        PlusValue(Corrections(move |rho: F| (rho.min(rho_clip), rho.min(c_clip))))
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        Some(&self.lambda)
     }
 }
 
@@ -92,14 +94,15 @@ pub struct LeakyVTrace {
     pub lambda: Trace,
 }
 
-impl<F: Real> ValueTarget<F> for LeakyVTrace {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
+impl Backward for LeakyVTrace {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
         let alpha: F = self.alpha.get();
-        corrected(steps, out, |t| {
-            let rho = ratio(steps, t);
-            let weight = alpha * rho.min(F::one()) + (F::one() - alpha) * rho;
-            (weight, self.lambda.at::<F>(t) * weight)
-        });
+        let weight = move |rho: F| alpha * rho.min(F::one()) + (F::one() - alpha) * rho;
+        PlusValue(Corrections(move |rho| (weight(rho), weight(rho))))
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        Some(&self.lambda)
     }
 }
 
@@ -117,34 +120,42 @@ pub struct ImportanceSampling {
     pub lambda: Trace,
 }
 
-impl<F: Real> ValueTarget<F> for ImportanceSampling {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        corrected(steps, out, |t| {
-            let rho = ratio(steps, t);
-            (rho, self.lambda.at::<F>(t) * rho)
-        });
+impl Backward for ImportanceSampling {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        PlusValue(Corrections(|rho| (rho, rho)))
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        Some(&self.lambda)
     }
 }
 
-/// v_t + e_t with e_t = ρ̄_t δ_t + γ_t c_t e_{t+1}; `weights` gives (ρ̄_t, c_t).
-fn corrected<F: Real>(steps: Steps<'_, F>, out: &mut Vec<F>, weights: impl Fn(usize) -> (F, F)) {
-    backward(F::zero(), steps.iter().enumerate(), out, |e, (t, s)| {
-        let (rho, c) = weights(t);
-        rho * (s.reward + s.discount * s.next_value - s.value) + s.discount * c * e
-    });
-    for (e, &v) in out.iter_mut().zip(steps.values()) {
-        *e = *e + v;
+/// e_t = ρ̄_t δ_t + γ_t λ_t c_t e_{t+1}; the function gives (ρ̄_t, c_t) of ρ_t.
+#[derive(Clone, Copy)]
+struct Corrections<W>(W);
+
+impl<F: Real, W: Fn(F) -> (F, F) + Copy> Recursion<F> for Corrections<W> {
+    fn last(self, _: F) -> F {
+        F::zero()
+    }
+
+    #[inline]
+    fn coefficients(self, seen: Seen<F>) -> (F, F) {
+        let (rho, c) = (self.0)(seen.ratio());
+        (rho * seen.delta(), seen.step.discount * (seen.lambda * c))
     }
 }
 
 /// ρ_t = π/μ; 1 on-policy.
-pub(crate) fn ratio<F: Real>(steps: Steps<'_, F>, t: usize) -> F {
-    steps.log_ratios().map_or(F::one(), |ratios| ratios[t].exp())
+fn ratio<F: Real>(steps: Steps<'_, F>, t: usize) -> F {
+    steps.log_ratios().map_or(F::one(), |ratios| exp(ratios[t]))
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
+    use tdrm_core::ValueTarget;
+
     use super::*;
 
     #[test]

@@ -3,10 +3,12 @@
 use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
-use tdrm_core::{Discount, Real, Steps, ValueTarget};
+use tdrm_core::{Discount, Real};
 
 use super::Clamp;
-use crate::value::n_step::windows;
+use crate::value::Trace;
+use crate::value::n_step::Windowed;
+use crate::value::recursion::{Recursion, Seen};
 
 /// The target of one row of the released data: n rewards and the value n steps later.
 ///
@@ -55,20 +57,44 @@ impl Default for Tdrm {
     }
 }
 
-impl<F: Real> ValueTarget<F> for Tdrm {
-    fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
-        let gamma: F = self.gamma.get();
-        let discount = |t: usize| if steps.discounts()[t] == F::zero() { F::zero() } else { gamma };
-        windows(steps.values(), self.n.get(), |t| (steps.rewards()[t], discount(t)), out);
-        for y in out {
-            *y = self.clamp.apply(*y);
-        }
+impl Windowed for Tdrm {
+    fn recursion<F: Real>(&self) -> impl Recursion<F> {
+        Clamped { gamma: self.gamma.get(), clamp: self.clamp }
+    }
+
+    fn lambda(&self) -> Option<&Trace> {
+        None
+    }
+
+    fn n(&self) -> usize {
+        self.n.get()
+    }
+}
+
+/// a = r, b = γ until the trajectory terminates.
+#[derive(Debug, Clone, Copy)]
+struct Clamped<F> {
+    gamma: F,
+    clamp: Clamp,
+}
+
+impl<F: Real> Recursion<F> for Clamped<F> {
+    #[inline]
+    fn coefficients(self, seen: Seen<F>) -> (F, F) {
+        (seen.step.reward, if seen.step.discount == F::zero() { F::zero() } else { self.gamma })
+    }
+
+    #[inline]
+    fn target(self, _: Seen<F>, g: F) -> F {
+        self.clamp.apply(g)
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
+    use tdrm_core::{Steps, ValueTarget};
+
     use super::*;
 
     fn tdrm(n: usize, gamma: f64, clamp: Clamp) -> Tdrm {
