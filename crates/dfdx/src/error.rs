@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use tdrm_kernels::ShapeError;
+use tdrm_kernels::optimiser::SettingError;
 
 /// A language model could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -122,4 +123,10 @@ pub enum LmError {
     /// dfdx failed.
     #[error("dfdx: {0}")]
     Tape(String),
+}
+
+impl From<SettingError> for LmError {
+    fn from(SettingError { what, expected, got }: SettingError) -> Self {
+        Self::Setting { what, expected, got }
+    }
 }

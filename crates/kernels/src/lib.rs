@@ -23,6 +23,7 @@ pub mod layer;
 pub mod linear;
 pub mod logprob;
 pub mod matmul;
+pub mod optimiser;
 pub mod panels;
 pub mod rmsnorm;
 pub mod rope;

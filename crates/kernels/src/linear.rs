@@ -89,7 +89,7 @@ pub fn backward_input(dy: &[f32], w: &[f32], inputs: usize, dx: &mut [f32]) -> R
     })
 }
 
-/// `dW = dyᵀ x`.
+/// Adds `dyᵀ x` to `dw`.
 ///
 /// # Errors
 /// If the lengths do not fit.
@@ -98,24 +98,22 @@ pub fn backward_weight(dy: &[f32], x: &[f32], inputs: usize, dw: &mut [f32]) -> 
     error::same("gradient of a linear map's outputs", n * outputs, dy.len())?;
     let columns = outputs.div_ceil(PARTS).next_multiple_of(OUTPUTS);
     if n == 0 {
-        dw.fill(0.0);
         return Ok(());
     }
     dw.par_chunks_mut(columns * inputs).enumerate().try_for_each(|(i, dw)| {
         let width = dw.len() / inputs;
         let dy = Mat::strided(&dy[i * columns..], n, width, outputs)?;
-        product(MatMut::new(dw, width, inputs)?, Into::Store, dy.t(), Mat::new(x, n, inputs)?)
+        product(MatMut::new(dw, width, inputs)?, Into::Add, dy.t(), Mat::new(x, n, inputs)?)
     })
 }
 
-/// `db = Σ_rows dy`, for `db` `[outputs]`.
+/// Adds `Σ_rows dy` to `db` `[outputs]`.
 ///
 /// # Errors
 /// If the lengths do not fit.
 pub fn backward_bias(dy: &[f32], db: &mut [f32]) -> Result<(), ShapeError> {
     error::at_least("outputs of a linear map", 1, db.len())?;
     error::same("elements beyond whole rows", 0, dy.len() % db.len())?;
-    db.fill(0.0);
     for row in dy.chunks_exact(db.len()) {
         db.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
     }
@@ -162,7 +160,7 @@ mod tests {
             forward(&x, &w, &[], inputs, &mut y).unwrap();
             close(&y, (0..n * outputs).map(|k| map(k / outputs, k % outputs)));
 
-            let (mut dx, mut dw, mut db) = (vec![1.0; x.len()], vec![1.0; w.len()], vec![1.0; outputs]);
+            let (mut dx, mut dw, mut db) = (vec![1.0; x.len()], vec![0.0; w.len()], vec![0.0; outputs]);
             backward_input(&dy, &w, inputs, &mut dx).unwrap();
             let back = |r, i| (0..outputs).map(|o| at(&dy, outputs, r, o) * at(&w, inputs, o, i)).sum::<f64>();
             close(&dx, (0..x.len()).map(|k| back(k / inputs, k % inputs)));

@@ -81,6 +81,18 @@ impl RopeTable {
         self.cos.len().checked_div(self.half).unwrap_or(0)
     }
 
+    /// Rotated coordinates of a head, R.
+    #[must_use]
+    pub fn rotated(&self) -> usize {
+        2 * self.half
+    }
+
+    /// Which coordinates are rotated together.
+    #[must_use]
+    pub fn pairs(&self) -> Pairs {
+        self.pairs
+    }
+
     /// `(cos, sin)` of frequency `i` at position `p`.
     ///
     /// # Panics

@@ -1,3 +1,19 @@
 //! Hugging Face language models on candle: load, score, generate, train, save.
 
+mod adapter;
+mod config;
+mod error;
+mod generate;
+mod model;
+mod ops;
 pub mod tokens;
+mod train;
+mod weights;
+
+pub use adapter::LoraConfig;
+pub use config::{Biases, Family, HeadKind, ModelConfig, Rope, RopeScaling};
+pub use error::LmError;
+pub use model::{Model, Scores, Sequence, ValueSequence};
+pub use ops::Engine;
+pub use tdrm_kernels::optimiser::{Decay, Optimiser, Schedule};
+pub use train::{PolicyCoefficients, StepReport, Trainer};

@@ -1,9 +1,20 @@
 //! Settings of an optimiser run.
 
 use serde::{Deserialize, Serialize};
-use tdrm_kernels::adamw::AdamW;
 
-use crate::LmError;
+use crate::adamw::AdamW;
+
+/// A setting lies outside its range.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error("{what}: expected {expected}, got {got}")]
+pub struct SettingError {
+    /// The setting.
+    pub what: &'static str,
+    /// Its range.
+    pub expected: &'static str,
+    /// Its value.
+    pub got: f64,
+}
 
 /// `AdamW` with a learning-rate schedule and clipping by global norm. Loshchilov & Hutter (2019).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -44,7 +55,7 @@ impl Optimiser {
     ///
     /// # Errors
     /// Names the first that is not.
-    pub fn check(&self) -> Result<(), LmError> {
+    pub fn check(&self) -> Result<(), SettingError> {
         let unit = |x: f32| (0.0..1.0).contains(&x);
         let settings = [
             (
@@ -65,7 +76,7 @@ impl Optimiser {
             ("clip_norm", self.clip_norm > 0.0, "a positive number", self.clip_norm),
         ];
         match settings.into_iter().find(|(_, holds, ..)| !holds) {
-            Some((what, _, expected, got)) => Err(LmError::Setting { what, expected, got: f64::from(got) }),
+            Some((what, _, expected, got)) => Err(SettingError { what, expected, got: f64::from(got) }),
             None => Ok(()),
         }
     }
@@ -73,7 +84,8 @@ impl Optimiser {
 
 impl Optimiser {
     /// The constants of the step after `step` steps, for a gradient of this norm.
-    pub(crate) fn constants(&self, step: u64, gradient_norm: f64) -> AdamW {
+    #[must_use]
+    pub fn constants(&self, step: u64, gradient_norm: f64) -> AdamW {
         AdamW {
             learning_rate: (f64::from(self.learning_rate) * self.schedule.factor(step)) as f32,
             beta1: self.beta1,
@@ -125,7 +137,7 @@ impl Schedule {
     /// Factor on the learning rate at `step`, counted from 0; in [0, 1].
     ///
     /// ```
-    /// use tdrm_dfdx::{Decay, Schedule};
+    /// use tdrm_kernels::optimiser::{Decay, Schedule};
     /// let schedule = Schedule { warmup_steps: 2, decay: Decay::Linear { total_steps: 6 } };
     /// let factors: Vec<f64> = (0..7).map(|step| schedule.factor(step)).collect();
     /// assert_eq!(factors, [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]);

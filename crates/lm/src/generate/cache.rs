@@ -1,0 +1,151 @@
+//! Keys and values of earlier tokens.
+
+use std::ops::Range;
+
+use candle_core::{Device, Tensor};
+use tdrm_kernels::attention::{self, Heads};
+use tdrm_kernels::decode::{Cache as Slots, Place};
+use tdrm_kernels::rope::{RopeTable, Rotation};
+
+use crate::LmError;
+use crate::model::Model;
+use crate::ops::{Engine, composed, with_slice};
+
+/// Rows of one slot from which on they are attended to in blocks.
+const BLOCK: usize = 16;
+
+/// Room for sequences in slots.
+#[derive(Debug, Clone)]
+pub(crate) enum Cache {
+    /// For the fused form: one for each layer.
+    Fused(Vec<Slots>),
+    /// For the composed form: keys and values of each layer, `[slots · capacity, K·D]`.
+    Composed { layers: Vec<(Tensor, Tensor)>, capacity: usize },
+}
+
+impl Cache {
+    /// Room for `slots` sequences of up to `capacity` tokens.
+    pub(crate) fn new(model: &Model, slots: usize, capacity: usize) -> Result<Self, LmError> {
+        let (heads, layers) = (&model.config().heads, model.config().layers());
+        if model.engine() == Engine::Fused {
+            return Ok(Self::Fused((0..layers).map(|_| Slots::new(heads, slots, capacity)).collect()));
+        }
+        let zeros = || Tensor::zeros((slots * capacity, heads.key_value_width()), model.dtype(), model.device());
+        let layers = (0..layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_, LmError>>()?;
+        Ok(Self::Composed { layers, capacity })
+    }
+
+    /// Copies the first `positions` tokens of one slot to another.
+    pub(crate) fn fork(&mut self, from: usize, to: usize, positions: usize) -> Result<(), LmError> {
+        match self {
+            Self::Fused(layers) => layers.iter_mut().try_for_each(|layer| layer.fork(from, to, positions))?,
+            Self::Composed { layers, capacity } => {
+                for tensor in layers.iter().flat_map(|(k, v)| [k, v]) {
+                    let rows = tensor.narrow(0, from * *capacity, positions)?.copy()?;
+                    tensor.slice_set(&rows, 0, to * *capacity)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rotates rows `[n, (H+2K)·D]`, appends their keys and values to their places, and attends: `[n, H·D]`.
+    ///
+    /// The rows of a slot are consecutive and in order.
+    pub(crate) fn attend(
+        &mut self,
+        model: &Model,
+        layer: usize,
+        places: &[Place],
+        qkv: &Tensor,
+    ) -> Result<Tensor, LmError> {
+        let (heads, window) = (model.config().heads, model.config().windows[layer]);
+        let rope = model.rope(places.iter().map(|place| place.position + 1).max().unwrap_or(0))?;
+        match self {
+            Self::Fused(layers) => fused(&mut layers[layer], heads, window, &rope, places, qkv),
+            Self::Composed { layers, capacity } => {
+                let (k, v) = &layers[layer];
+                composed(k, v, *capacity, heads, window, &rope, places, qkv)
+            }
+        }
+    }
+}
+
+fn fused(
+    cache: &mut Slots,
+    heads: Heads,
+    window: Option<usize>,
+    rope: &RopeTable,
+    places: &[Place],
+    qkv: &Tensor,
+) -> Result<Tensor, LmError> {
+    let (width, out) = (heads.width(), heads.query_width());
+    let mut qkv = with_slice(qkv, |qkv| Ok(qkv.to_vec()))?;
+    let positions = places.iter().map(|place| place.position);
+    rope.rotate(&mut qkv, width, heads.query + heads.key_value, positions, Rotation::Forward)?;
+    cache.append(&heads, places, &qkv)?;
+    let mut attended = vec![0.0; places.len() * out];
+    for run in runs(places) {
+        let (qkv, attended) = (&qkv[run.start * width..run.end * width], &mut attended[run.start * out..run.end * out]);
+        if run.len() >= BLOCK && places[run.start].position == 0 {
+            let mut log_sum = vec![0.0; run.len() * heads.query];
+            attention::forward(&heads, window, qkv, attended, &mut log_sum)?;
+        } else {
+            cache.attend_rows(&heads, window, &places[run], qkv, attended)?;
+        }
+    }
+    Ok(Tensor::from_vec(attended, (places.len(), out), &Device::Cpu)?)
+}
+
+/// Cuts rows into long beginnings of single slots, and what lies between them.
+fn runs(places: &[Place]) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for rows in places.chunk_by(|a, b| a.slot == b.slot) {
+        let start = runs.last().map_or(0, |run| run.end);
+        let alone = |rows: &[Place]| rows.len() >= BLOCK && rows[0].position == 0;
+        match runs.last_mut().filter(|run| !alone(rows) && !alone(&places[(**run).clone()])) {
+            Some(run) => run.end += rows.len(),
+            None => runs.push(start..start + rows.len()),
+        }
+    }
+    runs
+}
+
+fn composed(
+    k: &Tensor,
+    v: &Tensor,
+    capacity: usize,
+    heads: Heads,
+    window: Option<usize>,
+    rope: &RopeTable,
+    places: &[Place],
+    qkv: &Tensor,
+) -> Result<Tensor, LmError> {
+    let (n, d, device) = (places.len(), heads.dim, qkv.device());
+    let positions: Vec<usize> = places.iter().map(|place| place.position).collect();
+    let (cos, sin) = composed::angles(rope, &positions, heads, device)?;
+    let (cos, sin) = (cos.unsqueeze(1)?, sin.unsqueeze(1)?);
+    let part = |first: usize, count: usize| qkv.narrow(1, first * d, count * d)?.reshape((n, count, d));
+    let q = composed::rotate(&part(0, heads.query)?, &cos, &sin, rope)?;
+    let new_k = composed::rotate(&part(heads.query, heads.key_value)?, &cos, &sin, rope)?;
+    let new_v = part(heads.query + heads.key_value, heads.key_value)?;
+    let width = heads.key_value_width();
+    let rows: Vec<u32> = places.iter().map(|place| (place.slot * capacity + place.position) as u32).collect();
+    let index = Tensor::from_vec(rows, (n, 1), device)?.broadcast_as((n, width))?.contiguous()?;
+    k.scatter_set(&index, &new_k.reshape((n, width))?.contiguous()?, 0)?;
+    v.scatter_set(&index, &new_v.reshape((n, width))?.contiguous()?, 0)?;
+    // Each row sees its slot up to the longest position of all.
+    let seen = positions.iter().max().map_or(0, |longest| longest + 1);
+    let rows: Vec<u32> =
+        places.iter().flat_map(|place| (0..seen).map(|i| (place.slot * capacity + i) as u32)).collect();
+    let index = Tensor::from_vec(rows, n * seen, device)?;
+    let gather = |cache: &Tensor| {
+        cache.index_select(&index, 0)?.reshape((n, seen, heads.key_value, d))?.transpose(1, 2)?.contiguous()
+    };
+    let window = window.unwrap_or(usize::MAX);
+    let hidden = |p: usize, i: usize| if i <= p && p - i < window { 0.0 } else { f32::NEG_INFINITY };
+    let mask: Vec<f32> = positions.iter().flat_map(|&p| (0..seen).map(move |i| hidden(p, i))).collect();
+    let mask = Tensor::from_vec(mask, (n, 1, 1, seen), device)?;
+    let o = composed::attend(&q.unsqueeze(2)?, &gather(k)?, &gather(v)?, &mask)?;
+    Ok(o.reshape((n, heads.query_width()))?)
+}

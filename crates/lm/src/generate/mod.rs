@@ -1,0 +1,5 @@
+//! Generation with a static key-value cache.
+
+mod cache;
+
+pub(crate) use cache::Cache;

@@ -1,0 +1,298 @@
+//! A model: its configuration and its parameters.
+
+mod batch;
+mod outputs;
+mod pass;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{DType, Device, Tensor, Var};
+use rand_distr::{Distribution as _, Normal};
+use tdrm_core::Seed;
+use tdrm_kernels::rope::RopeTable;
+
+use crate::adapter::Adapter;
+use crate::config::ModelConfig;
+use crate::ops::{Engine, Packing, Weight, with_slice};
+use crate::weights::{self, Checkpoint, Fresh, Layout, Spec, ValueHead};
+use crate::{HeadKind, LmError};
+
+pub(crate) use batch::{Packed, check_temperature};
+pub use batch::{Sequence, ValueSequence};
+pub use outputs::Scores;
+pub(crate) use outputs::{CHUNK, pick, target_scores, to_vec};
+pub(crate) use pass::{Pass, Via};
+
+/// Sequences of one forward pass where nothing is trained have at most this many tokens together (or are one sequence).
+pub(crate) const MICRO_BATCH_TOKENS: usize = 4096;
+
+/// A decoder language model with its heads.
+///
+/// Clones share their parameters; [`Model::snapshot`] copies them.
+#[derive(Clone)]
+pub struct Model {
+    config: Arc<ModelConfig>,
+    layout: Arc<Layout>,
+    /// The layout's parameters, then the adapter's.
+    parameters: Vec<Var>,
+    pub(crate) adapter: Option<Arc<Adapter>>,
+    device: Device,
+    engine: Engine,
+    /// Grows with the longest sequence met.
+    rope: Arc<Mutex<Arc<RopeTable>>>,
+    unknown: Arc<[String]>,
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("architecture", &self.config.architecture)
+            .field("parameters", &self.len())
+            .field("device", &self.device)
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Model {
+    /// Loads a Hugging Face directory: `config.json` and `model.safetensors`, or its shards.
+    ///
+    /// # Errors
+    /// If a file is missing or malformed, a tensor is missing, of another shape or not finite, or the configuration
+    /// describes a model that this crate does not compute.
+    pub fn load(directory: &Path) -> Result<Self, LmError> {
+        let config = ModelConfig::load(directory)?;
+        let mut checkpoint = Checkpoint::open(directory)?;
+        let has_summary = checkpoint.has("v_head.summary.weight");
+        let value_head = if has_summary { ValueHead::Summary } else { ValueHead::Absent };
+        let layout = Layout::new(&config, value_head);
+        let read = |spec: &Spec| {
+            let mut values = Vec::with_capacity(spec.len());
+            for part in &spec.parts {
+                checkpoint.read_into(&part.name, &part.shape, &mut values)?;
+            }
+            Ok(values)
+        };
+        let mut model = Self::assemble(config, layout, read)?;
+        // transformers leaves a tied output embedding out, other writers repeat it; old ones keep the frequencies.
+        let tied = model.config.tie_word_embeddings;
+        let known = |name: &String| name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
+        model.unknown = checkpoint.unread().into_iter().filter(|name| !known(name)).collect();
+        Ok(model)
+    }
+
+    /// Makes a model with fresh weights: matrices normal with the configuration's `initializer_range`, norms one,
+    /// biases zero.
+    ///
+    /// # Errors
+    /// If the configuration cannot be computed.
+    pub fn init(config: ModelConfig, seed: Seed) -> Result<Self, LmError> {
+        let layout = Layout::new(&config, ValueHead::Absent);
+        let range = config.initializer_range;
+        Self::assemble(config, layout, |spec| fresh(spec, range, seed))
+    }
+
+    /// Gives a causal language model a scalar head, `v_head.summary`, drawn as fresh weights are.
+    ///
+    /// # Errors
+    /// If it has a head for scores already.
+    pub fn with_value_head(self, seed: Seed) -> Result<Self, LmError> {
+        if self.layout.score.is_some() || self.config.head != HeadKind::CausalLm {
+            return Err(LmError::setting("value head", "a model without a head for scores", &self.config.architecture));
+        }
+        let layout = Layout::new(&self.config, ValueHead::Summary);
+        let mut parameters = self.parameters;
+        for spec in &layout.specs[parameters.len()..] {
+            let values = fresh(spec, self.config.initializer_range, seed)?;
+            parameters.push(Var::from_vec(values, spec.shape.as_slice(), &self.device)?);
+        }
+        Ok(Self { layout: Arc::new(layout), parameters, ..self })
+    }
+
+    fn assemble(
+        config: ModelConfig,
+        layout: Layout,
+        mut values: impl FnMut(&Spec) -> Result<Vec<f32>, LmError>,
+    ) -> Result<Self, LmError> {
+        let device = Device::Cpu;
+        let parameter = |spec: &Spec| Ok(Var::from_vec(values(spec)?, spec.shape.as_slice(), &device)?);
+        let parameters = layout.specs.iter().map(parameter).collect::<Result<_, LmError>>()?;
+        let rope = Arc::new(Mutex::new(Arc::new(config.rope.table(config.heads.dim, 0)?)));
+        let (config, layout) = (Arc::new(config), Arc::new(layout));
+        let (engine, unknown) = (Engine::default(), Arc::from([]));
+        Ok(Self { config, layout, parameters, adapter: None, device, engine, rope, unknown })
+    }
+
+    /// Runs passes on another engine.
+    #[must_use]
+    pub fn with_engine(self, engine: Engine) -> Self {
+        Self { engine, ..self }
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Tensors of the checkpoint that this model has no use for.
+    #[must_use]
+    pub fn unknown_tensors(&self) -> &[String] {
+        &self.unknown
+    }
+
+    /// Number of parameters, an adapter's included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.parameters.iter().map(|parameter| parameter.elem_count()).sum()
+    }
+
+    /// Never: a model has parameters.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Names and shapes of all tensors, an adapter's included, as a checkpoint has them.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        let adapter = self.adapter.iter().flat_map(|adapter| adapter.specs.iter().flat_map(|spec| &spec.parts));
+        let parts = self.layout.specs.iter().flat_map(|spec| &spec.parts).chain(adapter);
+        parts.map(|part| (part.name.as_str(), part.shape.as_slice()))
+    }
+
+    /// The values of a tensor.
+    ///
+    /// # Errors
+    /// If there is no tensor of this name.
+    pub fn tensor(&self, name: &str) -> Result<Vec<f32>, LmError> {
+        let found = self.specs().enumerate().find_map(|(id, spec)| {
+            let mut parts = spec.parts.iter().zip(spec.ranges());
+            parts.find_map(|(part, range)| (part.name == name).then_some((id, range)))
+        });
+        let Some((id, range)) = found else {
+            return Err(LmError::setting("tensor", "one of this model's", name));
+        };
+        self.with_values(id, |values| Ok(values[range].to_vec()))
+    }
+
+    /// A copy that does not change with this model.
+    ///
+    /// # Errors
+    /// If memory cannot be had on the device.
+    pub fn snapshot(&self) -> Result<Self, LmError> {
+        let copy = |parameter: &Var| Ok(Var::from_tensor(&parameter.as_detached_tensor().copy()?)?);
+        let parameters = self.parameters.iter().map(copy).collect::<Result<_, LmError>>()?;
+        Ok(Self { parameters, ..self.clone() })
+    }
+
+    /// Saves a directory that [`Model::load`] and transformers read; each file is replaced as a whole or not at all.
+    ///
+    /// An adapter is saved by itself ([`Model::save_adapter`]) or merged first ([`Model::merge_adapter`]).
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, directory: &Path) -> Result<(), LmError> {
+        std::fs::create_dir_all(directory).map_err(LmError::io(directory))?;
+        let values = (0..self.layout.specs.len()).map(|id| self.parameter_values(id)).collect::<Result<Vec<_>, _>>()?;
+        let parts = self.layout.parts();
+        let tensors = parts.map(|(id, range, part)| (part.name.clone(), part.shape.clone(), &values[id][range]));
+        weights::write_atomically(&directory.join("config.json"), self.config.to_json().as_bytes())?;
+        weights::write_tensors(&directory.join("model.safetensors"), tensors)?;
+        // A checkpoint that was sharded before must not be read beside the whole one.
+        let index = directory.join("model.safetensors.index.json");
+        if index.exists() { std::fs::remove_file(&index).map_err(LmError::io(&index)) } else { Ok(()) }
+    }
+
+    pub(crate) fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The type that activations have.
+    pub(crate) fn dtype(&self) -> DType {
+        DType::F32
+    }
+
+    pub(crate) fn parameters(&self) -> &[Var] {
+        &self.parameters
+    }
+
+    pub(crate) fn parameters_mut(&mut self) -> &mut Vec<Var> {
+        &mut self.parameters
+    }
+
+    /// All parameters' specs, an adapter's included.
+    pub(crate) fn specs(&self) -> impl Iterator<Item = &Spec> {
+        self.layout.specs.iter().chain(self.adapter.iter().flat_map(|adapter| &adapter.specs))
+    }
+
+    /// A parameter's values.
+    pub(crate) fn parameter_values(&self, id: usize) -> Result<Vec<f32>, LmError> {
+        self.with_values(id, |values| Ok(values.to_vec()))
+    }
+
+    fn with_values<R>(&self, id: usize, work: impl FnOnce(&[f32]) -> candle_core::Result<R>) -> Result<R, LmError> {
+        let tensor = self.parameters[id].as_detached_tensor();
+        Ok(with_slice(&tensor.to_device(&Device::Cpu)?, work)?)
+    }
+
+    /// The parameters as a pass sees them where nothing is trained.
+    pub(crate) fn frozen(&self) -> Vec<Weight> {
+        self.parameters.iter().map(|p| Weight { tensor: p.as_detached_tensor(), sink: None }).collect()
+    }
+
+    /// A pass where nothing is trained.
+    pub(crate) fn pass(&self) -> Pass {
+        Pass::new(self, self.frozen())
+    }
+
+    /// The rotation of positions below `positions`.
+    pub(crate) fn rope(&self, positions: usize) -> Result<Arc<RopeTable>, LmError> {
+        let mut rope = self.rope.lock().unwrap_or_else(PoisonError::into_inner);
+        if rope.positions() < positions {
+            let room = positions.next_power_of_two().min(self.config.longest().max(positions));
+            *rope = Arc::new(self.config.rope.table(self.config.heads.dim, room)?);
+        }
+        Ok(Arc::clone(&rope))
+    }
+
+    /// The packing of a batch.
+    pub(crate) fn packing(&self, packed: &Packed) -> Result<Packing, LmError> {
+        Ok(Packing { rows: Arc::clone(&packed.rows), rope: self.rope(packed.rows.longest())? })
+    }
+
+    /// Rows of the input embedding.
+    pub(crate) fn embed(&self, weights: &[Weight], tokens: &[u32]) -> Result<Tensor, LmError> {
+        let index = Tensor::from_slice(tokens, tokens.len(), &self.device)?;
+        Ok(weights[self.layout.embed].tensor.index_select(&index, 0)?)
+    }
+}
+
+/// Fresh values of a parameter.
+pub(crate) fn fresh(spec: &Spec, range: f64, seed: Seed) -> Result<Vec<f32>, LmError> {
+    let mut values = match spec.fresh {
+        Fresh::Ones => vec![1.0; spec.len()],
+        Fresh::Normal | Fresh::Zeros => vec![0.0; spec.len()],
+    };
+    if spec.fresh == Fresh::Normal {
+        let normal = Normal::new(0.0, range as f32);
+        let normal = normal.map_err(|_| LmError::config("initializer_range", "a number not below 0", range))?;
+        let mut rest = values.as_mut_slice();
+        for part in &spec.parts {
+            let (own, others) = rest.split_at_mut(part.len());
+            let mut rng = seed.named(&part.name).rng();
+            own.fill_with(|| normal.sample(&mut rng));
+            rest = others;
+        }
+    }
+    Ok(values)
+}

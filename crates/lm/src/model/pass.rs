@@ -1,0 +1,163 @@
+//! The forward pass of a decoder, written once for every family, engine and purpose.
+
+use candle_core::Tensor;
+use tdrm_core::Seed;
+use tdrm_kernels::decode::Place;
+
+use super::Model;
+use crate::LmError;
+use crate::generate::Cache;
+use crate::ops::head::LmHead;
+use crate::ops::{self, Engine, Packing, Weight, with_slice};
+use crate::weights::{Affine, Id, LayerIds, ScoreIds};
+
+/// How a row meets the other rows of its sequence.
+#[derive(Debug)]
+pub(crate) enum Via<'a> {
+    /// All rows of the sequences are in the batch.
+    Packed(&'a Packing),
+    /// Earlier rows are in a cache, to which these rows are appended; nothing is trained.
+    Cached { cache: &'a mut Cache, places: &'a [Place] },
+}
+
+/// A model as one forward pass sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Pass {
+    pub(crate) model: Model,
+    pub(crate) weights: Vec<Weight>,
+    engine: Engine,
+    /// Randomness of an adapter's dropout, in training passes.
+    dropout: Option<Seed>,
+}
+
+impl Pass {
+    pub(crate) fn new(model: &Model, weights: Vec<Weight>) -> Self {
+        Self { model: model.clone(), weights, engine: model.engine(), dropout: None }
+    }
+
+    /// A pass that drops an adapter's inputs.
+    pub(crate) fn with_dropout(self, seed: Seed) -> Self {
+        Self { dropout: Some(seed), ..self }
+    }
+
+    /// The same pass without a gradient.
+    pub(crate) fn detached(&self) -> Self {
+        let weights = self.weights.iter().map(|w| Weight { tensor: w.tensor.detach(), sink: None }).collect();
+        Self { weights, ..self.clone() }
+    }
+
+    /// Runs the layers on embedded rows `[N, d]`; the result is not normalised yet.
+    pub(crate) fn body(&self, x: Tensor, via: &mut Via<'_>) -> Result<Tensor, LmError> {
+        (0..self.model.layout().layers.len()).try_fold(x, |x, i| self.layer(i, x, via))
+    }
+
+    /// One layer.
+    pub(crate) fn layer(&self, i: usize, x: Tensor, via: &mut Via<'_>) -> Result<Tensor, LmError> {
+        let ids = &self.model.layout().layers[i];
+        let attended = self.attend(i, ids, &self.norm(ids.input_norm, &x)?, via)?;
+        let x = (x + self.optional_norm(ids.attended_norm, attended)?)?;
+        let fed = self.feed_forward(ids, &self.norm(ids.mlp_norm, &x)?)?;
+        Ok((x + self.optional_norm(ids.fed_norm, fed)?)?)
+    }
+
+    fn attend(&self, i: usize, ids: &LayerIds, x: &Tensor, via: &mut Via<'_>) -> Result<Tensor, LmError> {
+        let (heads, window) = (self.model.config().heads, self.model.config().windows[i]);
+        let qkv = self.project(ids.qkv, x)?;
+        let qkv = match ids.qk_norm {
+            Some((q, k)) => self.norm_heads(&qkv, q, k)?,
+            None => qkv,
+        };
+        let attended = match via {
+            Via::Packed(packing) => ops::attention(self.engine, &qkv, heads, window, packing)?,
+            Via::Cached { cache, places } => cache.attend(&self.model, i, places, &qkv)?,
+        };
+        self.project(ids.output, &attended)
+    }
+
+    /// Normalises each query and each key.
+    fn norm_heads(&self, qkv: &Tensor, q: Id, k: Id) -> Result<Tensor, LmError> {
+        let heads = self.model.config().heads;
+        let n = qkv.dim(0)?;
+        let norm = |id: Id, start: usize, width: usize| {
+            let part = qkv.narrow(1, start, width)?.reshape((n * width / heads.dim, heads.dim))?;
+            Ok::<_, LmError>(self.norm(id, &part)?.reshape((n, width))?)
+        };
+        let (query, key) = (heads.query_width(), heads.key_value_width());
+        let parts = [norm(q, 0, query)?, norm(k, query, key)?, qkv.narrow(1, query + key, key)?];
+        Ok(Tensor::cat(&parts, 1)?)
+    }
+
+    fn feed_forward(&self, ids: &LayerIds, x: &Tensor) -> Result<Tensor, LmError> {
+        let gate_up = self.project(ids.gate_up, x)?;
+        self.project(ids.down, &ops::swiglu(self.engine, &gate_up)?)
+    }
+
+    /// `x Wᵀ + b`, plus what an adapter adds.
+    fn project(&self, affine: Affine, x: &Tensor) -> Result<Tensor, LmError> {
+        let bias = affine.bias.map(|id| &self.weights[id]);
+        let y = ops::linear(self.engine, x, &self.weights[affine.weight], bias)?;
+        match &self.model.adapter {
+            Some(adapter) => adapter.apply(self.engine, &self.weights, affine.weight, x, y, self.dropout),
+            None => Ok(y),
+        }
+    }
+
+    fn norm(&self, id: Id, x: &Tensor) -> Result<Tensor, LmError> {
+        Ok(ops::rms_norm(self.engine, x, &self.weights[id], self.model.config().rms_norm_eps)?)
+    }
+
+    fn optional_norm(&self, id: Option<Id>, x: Tensor) -> Result<Tensor, LmError> {
+        id.map_or(Ok(x.clone()), |id| self.norm(id, &x))
+    }
+
+    /// The final norm.
+    pub(crate) fn final_norm(&self, x: &Tensor) -> Result<Tensor, LmError> {
+        self.norm(self.model.layout().norm, x)
+    }
+
+    /// Logits of rows of the body's output, `[n, V]`.
+    pub(crate) fn logits(&self, x: &Tensor) -> Result<Tensor, LmError> {
+        let head = self.model.lm_head()?;
+        Ok(ops::linear(self.engine, &self.final_norm(x)?, &self.weights[head], None)?)
+    }
+
+    /// Lends the final norm and the output embedding as slices, on the CPU.
+    pub(crate) fn with_head<R>(
+        &self,
+        temperature: f32,
+        work: impl FnOnce(LmHead<'_>) -> candle_core::Result<R>,
+    ) -> Result<R, LmError> {
+        let (head, norm) = (self.model.lm_head()?, self.model.layout().norm);
+        let epsilon = self.model.config().rms_norm_eps as f32;
+        Ok(with_slice(&self.weights[norm].tensor, |norm| {
+            with_slice(&self.weights[head].tensor, |weight| work(LmHead { norm, epsilon, weight, temperature }))
+        })?)
+    }
+
+    /// Scores of rows of the body's output, `[n, labels]`.
+    pub(crate) fn scores(&self, x: &Tensor) -> Result<Tensor, LmError> {
+        let ScoreIds { hidden, output, .. } = self.model.score_head()?;
+        let x = self.final_norm(x)?;
+        let x = match hidden {
+            Some(hidden) => self.project(hidden, &x)?.relu()?,
+            None => x,
+        };
+        self.project(output, &x)
+    }
+}
+
+impl Model {
+    /// The output embedding.
+    pub(crate) fn lm_head(&self) -> Result<Id, LmError> {
+        let architecture = || self.config().architecture.clone();
+        self.layout()
+            .lm_head
+            .ok_or_else(|| LmError::Head { wanted: "language-model head", architecture: architecture() })
+    }
+
+    /// The head for scores.
+    pub(crate) fn score_head(&self) -> Result<ScoreIds, LmError> {
+        let architecture = || self.config().architecture.clone();
+        self.layout().score.ok_or_else(|| LmError::Head { wanted: "head for scores", architecture: architecture() })
+    }
+}

@@ -1,0 +1,179 @@
+//! Reading safetensors, single or sharded, tensor by tensor.
+//!
+//! A tensor is read into memory only when it is asked for, and converted at once, so that loading a model takes the
+//! model's memory and that of one tensor in the file's type. (candle's CPU tensors own their memory, so mapping the file
+//! would not save the copy.)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+use serde::Deserialize;
+
+use crate::LmError;
+
+/// Longest header that the format allows.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+/// Where a tensor lies.
+#[derive(Debug, Clone)]
+struct Entry {
+    file: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// Bytes of the file.
+    start: u64,
+    len: usize,
+}
+
+/// The tensors of a checkpoint by their Hugging Face names.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    path: PathBuf,
+    files: Vec<PathBuf>,
+    entries: BTreeMap<String, Entry>,
+    read: BTreeSet<String>,
+}
+
+/// `model.safetensors.index.json`.
+#[derive(Debug, Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+    pub(crate) fn open(directory: &Path) -> Result<Self, LmError> {
+        let (single, index) = (directory.join("model.safetensors"), directory.join("model.safetensors.index.json"));
+        if single.exists() || !index.exists() {
+            return Self::of_file(&single);
+        }
+        let text = fs::read_to_string(&index).map_err(LmError::io(&index))?;
+        let Index { weight_map } = serde_json::from_str(&text).map_err(LmError::json(&index))?;
+        let mut shards: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (tensor, file) in &weight_map {
+            shards.entry(file).or_default().push(tensor);
+        }
+        let mut checkpoint =
+            Self { path: index.clone(), files: Vec::new(), entries: BTreeMap::new(), read: BTreeSet::new() };
+        for (file, tensors) in shards {
+            let plain = Path::new(file).file_name().is_some_and(|name| name == file);
+            if !plain {
+                let reason = format!("shard {file:?}: expected the plain name of a file in this directory");
+                return Err(LmError::Format { path: index, reason });
+            }
+            let path = directory.join(file);
+            let header = header(&path, checkpoint.files.len())?;
+            for tensor in tensors {
+                let Some(entry) = header.get(tensor) else {
+                    let reason = format!("the index says it holds {tensor}, which it does not");
+                    return Err(LmError::Format { path, reason });
+                };
+                checkpoint.entries.insert(tensor.to_owned(), entry.clone());
+            }
+            checkpoint.files.push(path);
+        }
+        checkpoint.canonical_names();
+        Ok(checkpoint)
+    }
+
+    /// Opens one file.
+    pub(crate) fn of_file(path: &Path) -> Result<Self, LmError> {
+        let (path, entries) = (path.to_owned(), header(path, 0)?);
+        let mut checkpoint = Self { path: path.clone(), files: vec![path], entries, read: BTreeSet::new() };
+        checkpoint.canonical_names();
+        Ok(checkpoint)
+    }
+
+    /// Strips what wrappers put before the names, and adds what base models leave out.
+    fn canonical_names(&mut self) {
+        let base = self.entries.contains_key("embed_tokens.weight");
+        let canonical = |name: String| {
+            let name = name.strip_prefix("pretrained_model.").map(str::to_owned).unwrap_or(name);
+            let of_base = base && ["embed_tokens.", "layers.", "norm."].iter().any(|start| name.starts_with(start));
+            if of_base { format!("model.{name}") } else { name }
+        };
+        self.entries = std::mem::take(&mut self.entries).into_iter().map(|(n, e)| (canonical(n), e)).collect();
+    }
+
+    /// Whether there is such a tensor.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Names of tensors that nobody has read.
+    pub(crate) fn unread(&self) -> Vec<String> {
+        self.entries.keys().filter(|name| !self.read.contains(*name)).cloned().collect()
+    }
+
+    /// Reads a tensor as 32-bit floats into `out`, after checking its shape; its numbers must be finite.
+    pub(crate) fn read_into(&mut self, name: &str, shape: &[usize], out: &mut Vec<f32>) -> Result<(), LmError> {
+        let Some(entry) = self.entries.get(name) else {
+            let (name, expected) = (name.to_owned(), shape.to_vec());
+            return Err(LmError::MissingTensor { name, expected, path: self.path.clone() });
+        };
+        if entry.shape != shape {
+            let (name, expected, got) = (name.to_owned(), shape.to_vec(), entry.shape.clone());
+            return Err(LmError::TensorShape { name, expected, got });
+        }
+        let path = &self.files[entry.file];
+        let mut bytes = vec![0; entry.len];
+        let mut file = File::open(path).map_err(LmError::io(path))?;
+        file.seek(SeekFrom::Start(entry.start)).map_err(LmError::io(path))?;
+        file.read_exact(&mut bytes).map_err(LmError::io(path))?;
+        let start = out.len();
+        match entry.dtype {
+            Dtype::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
+            Dtype::BF16 => out.extend(bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32())),
+            Dtype::F16 => out.extend(bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32())),
+            Dtype::F64 => out.extend(bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32)),
+            other => return Err(LmError::TensorDtype { name: name.to_owned(), got: format!("{other:?}") }),
+        }
+        if !out[start..].iter().all(|x| x.is_finite()) {
+            return Err(LmError::NotFinite { what: format!("tensor {name}") });
+        }
+        self.read.insert(name.to_owned());
+        Ok(())
+    }
+}
+
+/// Reads and checks the header of a file.
+fn header(path: &Path, file: usize) -> Result<BTreeMap<String, Entry>, LmError> {
+    let wrong = |reason: String| LmError::Format { path: path.to_owned(), reason };
+    let mut reader = File::open(path).map_err(LmError::io(path))?;
+    let size = reader.metadata().map_err(LmError::io(path))?.len();
+    let mut length = [0; 8];
+    if size < 8 {
+        return Err(wrong(format!("expected at least 8 bytes, got {size}")));
+    }
+    reader.read_exact(&mut length).map_err(LmError::io(path))?;
+    let length = u64::from_le_bytes(length);
+    if length > LONGEST_HEADER.min(size - 8) {
+        return Err(wrong(format!("a header of {length} bytes in a file of {size}")));
+    }
+    let mut bytes = vec![0; length as usize];
+    reader.read_exact(&mut bytes).map_err(LmError::io(path))?;
+    let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|error| wrong(format!("header: {error}")))?;
+    let data = 8 + length;
+    let mut entries = BTreeMap::new();
+    for (name, info) in metadata.tensors() {
+        let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
+        let inside = start <= end && data.checked_add(end).is_some_and(|end| end <= size);
+        if !inside {
+            return Err(wrong(format!("tensor {name} lies at bytes {start} to {end} of {} of data", size - data)));
+        }
+        let elements = info.shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
+        let bits = elements.and_then(|n| n.checked_mul(info.dtype.bitsize()));
+        if bits.map(|bits| bits.div_ceil(8) as u64) != Some(end - start) {
+            let shape = &info.shape;
+            return Err(wrong(format!("tensor {name} of shape {shape:?} has {} bytes", end - start)));
+        }
+        let (dtype, shape) = (info.dtype, info.shape.clone());
+        entries.insert(name, Entry { file, dtype, shape, start: data + start, len: (end - start) as usize });
+    }
+    Ok(entries)
+}

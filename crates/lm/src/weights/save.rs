@@ -1,0 +1,76 @@
+//! Writing files that appear whole or not at all.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, View, serialize_to_file};
+
+use crate::LmError;
+
+/// A tensor whose bytes are made when they are written.
+#[derive(Debug)]
+struct Floats<'a> {
+    shape: Vec<usize>,
+    values: &'a [f32],
+}
+
+impl View for &Floats<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into()
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.values.len()
+    }
+}
+
+/// Writes named tensors as 32-bit floats, as transformers does.
+pub(crate) fn write_tensors<'a>(
+    path: &Path,
+    tensors: impl Iterator<Item = (String, Vec<usize>, &'a [f32])>,
+) -> Result<(), LmError> {
+    let tensors: Vec<_> = tensors.map(|(name, shape, values)| (name, Floats { shape, values })).collect();
+    let views = tensors.iter().map(|(name, tensor)| (name, tensor));
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let temporary = beside(path);
+    let wrong = |error: safetensors::SafeTensorError| {
+        // The error that matters is the first one.
+        let _ = fs::remove_file(&temporary);
+        LmError::Format { path: path.to_owned(), reason: error.to_string() }
+    };
+    serialize_to_file(views, Some(metadata), &temporary).map_err(wrong)?;
+    fs::rename(&temporary, path).map_err(LmError::io(path))
+}
+
+/// The name under which a file is written before it is whole.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    path.with_file_name(name)
+}
+
+/// Writes a file beside its final name, then renames it.
+pub(crate) fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), LmError> {
+    let temporary = beside(path);
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        LmError::Io { path: path.to_owned(), source }
+    })
+}
