@@ -368,6 +368,33 @@ fn special_tokens_map_counts_only_without_a_decoder_of_added_tokens() {
 }
 
 #[test]
+fn added_tokens_keep_their_flags_and_their_spelling() {
+    let config = r#"{"eos_token": {"content": "<eos>", "lstrip": true, "normalized": false}, "additional_special_tokens": ["<more>"],
+        "added_tokens_decoder": {"10": {"content": " c", "normalized": true, "special": false}}}"#;
+    let normalized = letters("null")
+        .replace(r#""normalizer":null"#, r#""normalizer":{"type":"Replace","pattern":{"String":" "},"content":"▁"}"#);
+    let files = [("tokenizer.json", normalized.as_str()), ("tokenizer_config.json", config)];
+    let tokenizer = Folder::new("flags", &files).load().expect("a tokenizer");
+    let (eos, more, spaced) = (tokenizer.eos_id().expect("an id"), tokenizer.id("<more>"), tokenizer.id(" c"));
+    assert_eq!((spaced, eos, more), (Ok(10), 11, Ok(12)));
+    // The token takes the spaces before it, and ` c` is found in its normalised form and written as it was given.
+    let tokens = tokenizer.encode("a  <eos> c", Special::Without).expect("a text").tokens;
+    assert_eq!(tokens, [0, eos, 10]);
+    assert_eq!(tokenizer.decode(&tokens, Special::Without).as_deref(), Ok("a  c"));
+}
+
+#[test]
+fn a_class_of_llamas_family_puts_its_own_tokens_around() {
+    let config = r#"{"tokenizer_class": "LlamaTokenizerFast", "bos_token": "a", "eos_token": "<end>", "unk_token": null,
+        "add_bos_token": true, "add_eos_token": true}"#;
+    let files = [("tokenizer.json", &*letters("null")), ("tokenizer_config.json", config)];
+    let tokenizer = Folder::new("llama", &files).load().expect("a tokenizer");
+    let encoded = tokenizer.encode("▁", Special::With).expect("a text");
+    assert_eq!((encoded.tokens, encoded.offsets), (vec![0, 3, 9], vec![(0, 0), (0, 1), (0, 0)]));
+    assert_eq!(tokenizer.encode("▁", Special::Without).expect("a text").tokens, [3]);
+}
+
+#[test]
 fn template_files_come_before_the_configuration() {
     let config = r#"{"chat_template": "from the configuration", "eos_token": "<end>"}"#;
     let files = [("tokenizer.json", &*letters("null")), ("tokenizer_config.json", config)];

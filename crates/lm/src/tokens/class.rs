@@ -9,18 +9,21 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, PreTokenizerWrapper, Tokenizer};
 
 use super::json::Json;
-use super::special::Roles;
+use super::special::{Roles, described};
 
 /// What a class brings.
 pub(super) struct Class {
     /// Roles and their tokens where no file says otherwise.
     pub(super) roles: &'static [(&'static str, &'static str)],
+    /// Further special tokens.
+    pub(super) additional: &'static [&'static str],
     /// `(add_bos_token, add_eos_token)` where the class builds its own post-processor.
     template: Option<(bool, bool)>,
 }
 
 const END: &str = "<|endoftext|>";
 const LLAMA: &[(&str, &str)] = &[("unk_token", "<unk>"), ("bos_token", "<s>"), ("eos_token", "</s>")];
+const CODE_LLAMA: [&str; 4] = ["▁<PRE>", "▁<MID>", "▁<SUF>", "▁<EOT>"];
 const GEMMA: &[(&str, &str)] =
     &[("unk_token", "<unk>"), ("bos_token", "<bos>"), ("eos_token", "<eos>"), ("pad_token", "<pad>")];
 const COHERE: &[(&str, &str)] =
@@ -32,16 +35,18 @@ impl Class {
     /// The class that a configuration names; a class without particulars where it names another or none.
     pub(super) fn of(config: &Json) -> Self {
         let name = config.get("tokenizer_class").and_then(Json::as_str).unwrap_or_default();
-        let (roles, template): (&'static [_], _) = match name.strip_suffix("Fast").unwrap_or(name) {
-            "LlamaTokenizer" | "CodeLlamaTokenizer" => (LLAMA, Some((true, false))),
-            "GemmaTokenizer" => (GEMMA, Some((true, false))),
-            "CohereTokenizer" => (COHERE, Some((true, false))),
-            "GPTNeoXTokenizer" => (GPT2, Some((false, false))),
-            "GPT2Tokenizer" => (GPT2, None),
-            "Qwen2Tokenizer" => (QWEN2, None),
-            _ => (&[], None),
-        };
-        Self { roles, template }
+        let plain = |roles| Self { roles, additional: &[], template: None };
+        let templated = |roles, add| Self { roles, additional: &[], template: Some(add) };
+        match name.strip_suffix("Fast").unwrap_or(name) {
+            "LlamaTokenizer" => templated(LLAMA, (true, false)),
+            "CodeLlamaTokenizer" => Self { additional: &CODE_LLAMA, ..templated(LLAMA, (true, false)) },
+            "GemmaTokenizer" => templated(GEMMA, (true, false)),
+            "CohereTokenizer" => templated(COHERE, (true, false)),
+            "GPTNeoXTokenizer" => templated(GPT2, (false, false)),
+            "GPT2Tokenizer" => plain(GPT2),
+            "Qwen2Tokenizer" => plain(QWEN2),
+            _ => plain(&[]),
+        }
     }
 
     /// The tokenizer as the class would have it.
@@ -85,29 +90,13 @@ fn add_tokens(tokenizer: &mut Tokenizer, config: &Json, roles: &Roles) -> tokeni
     for role in roles.all().filter(|role| !role.is_empty()) {
         let entered = tokens.iter().chain(known.values()).any(|token| token.content == role);
         if !entered {
-            tokens.push(AddedToken::from(role, true));
+            let flags = roles.described.iter().find(|token| token.content == role).cloned();
+            let token = flags.unwrap_or_else(|| AddedToken::from(role, true));
+            tokens.push(token.special(true));
         }
     }
     tokenizer.add_tokens(tokens)?;
     Ok(())
-}
-
-/// The token that an entry of `added_tokens_decoder` describes.
-fn described(token: &Json) -> Option<AddedToken> {
-    let flag = |key: &str| matches!(token.get(key), Some(Json::Bool(true)));
-    let special = flag("special");
-    let normalized = match token.get("normalized") {
-        Some(Json::Bool(flag)) => *flag,
-        _ => !special,
-    };
-    let content = token.get("content").and_then(Json::as_str)?;
-    Some(
-        AddedToken::from(content, special)
-            .single_word(flag("single_word"))
-            .lstrip(flag("lstrip"))
-            .rstrip(flag("rstrip"))
-            .normalized(normalized),
-    )
 }
 
 /// Gives a plain byte-level pre-tokenizer the configured `add_prefix_space`.

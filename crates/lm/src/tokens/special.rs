@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use tokenizers::AddedToken;
+
+use super::class::Class;
 use super::error::TokensError;
 use super::files::{malformed, read_json};
 use super::json::Json;
@@ -20,6 +23,8 @@ pub(super) struct Roles {
     pub(super) named: Vec<(&'static str, String)>,
     /// Further special tokens.
     pub(super) additional: Vec<String>,
+    /// The tokens that a file describes by an object, with their flags.
+    pub(super) described: Vec<AddedToken>,
 }
 
 impl Roles {
@@ -35,32 +40,48 @@ impl Roles {
 
     /// The roles of a folder: class defaults, over them `tokenizer_config.json`, over that `special_tokens_map.json`
     /// (which counts only where the configuration has no `added_tokens_decoder`, as in `transformers`).
-    pub(super) fn read(folder: &Path, config: &Json, defaults: &[(&'static str, &str)]) -> Result<Self, TokensError> {
+    pub(super) fn read(folder: &Path, config: &Json, class: &Class) -> Result<Self, TokensError> {
         let map_path = folder.join("special_tokens_map.json");
         let map = match config.get("added_tokens_decoder") {
             Some(_) => None,
             None => read_json(&map_path)?,
         };
         let mut tokens: BTreeMap<&str, String> =
-            defaults.iter().map(|&(role, token)| (role, token.to_owned())).collect();
-        let mut additional = Vec::new();
+            class.roles.iter().map(|&(role, token)| (role, token.to_owned())).collect();
+        let mut read = Self::default();
         let sources = [(Some(config), folder.join("tokenizer_config.json")), (map.as_ref(), map_path)];
         for (source, path) in sources.iter().filter_map(|(source, path)| source.map(|source| (source, path))) {
-            for role in ROLES {
-                match source.get(role).map(|json| content(json, path)).transpose()? {
-                    Some(Some(token)) => drop(tokens.insert(role, token)),
-                    Some(None) => drop(tokens.remove(role)),
-                    None => {}
+            for (role, json) in ROLES.iter().filter_map(|role| Some((*role, source.get(role)?))) {
+                match read.enter(json, path)? {
+                    Some(token) => drop(tokens.insert(role, token)),
+                    None => drop(tokens.remove(role)),
                 }
             }
-            for token in listed(source, path)? {
-                if !additional.contains(&token) {
-                    additional.push(token);
-                }
+            for json in listed(source, path)? {
+                let token = read.enter(json, path)?;
+                read.additional.extend(token.filter(|token| !read.additional.contains(token)));
             }
         }
-        let named = ROLES.iter().filter_map(|role| Some((*role, tokens.remove(role)?))).collect();
-        Ok(Self { named, additional })
+        read.additional.extend(class.additional.iter().map(|&token| token.to_owned()));
+        read.named = ROLES.iter().filter_map(|role| Some((*role, tokens.remove(role)?))).collect();
+        Ok(read)
+    }
+
+    /// The string of a token written as a string, as an object with `content` (whose flags are noted), or as null.
+    fn enter(&mut self, json: &Json, path: &Path) -> Result<Option<String>, TokensError> {
+        match json {
+            Json::Null => Ok(None),
+            Json::String(token) => Ok(Some(token.clone())),
+            Json::Object(_) => {
+                let token = described(json)
+                    .ok_or_else(|| malformed(path, "a token object to have a string `content`", "it has none"))?;
+                let content = token.content.clone();
+                self.described.retain(|earlier| earlier.content != content);
+                self.described.push(token);
+                Ok(Some(content))
+            }
+            other => Err(malformed(path, "a token to be a string or an object", &format!("got {}", other.kind()))),
+        }
     }
 
     /// What a chat template sees of the roles: `bos_token`, `eos_token`, ….
@@ -73,28 +94,31 @@ impl Roles {
 }
 
 /// The further special tokens that a file lists: an array, or an object of names and tokens.
-fn listed(source: &Json, path: &Path) -> Result<Vec<String>, TokensError> {
-    let items: Vec<&Json> = match source.get(ADDITIONAL) {
-        None | Some(Json::Null) => Vec::new(),
-        Some(Json::List(items)) => items.iter().collect(),
-        Some(Json::Object(entries)) => entries.iter().map(|(_, value)| value).collect(),
-        Some(_) => return Err(malformed(path, "additional_special_tokens to be an array", "it is not")),
-    };
-    let tokens = items.into_iter().map(|item| content(item, path)).collect::<Result<Vec<_>, _>>()?;
-    Ok(tokens.into_iter().flatten().collect())
+fn listed<'j>(source: &'j Json, path: &Path) -> Result<Vec<&'j Json>, TokensError> {
+    match source.get(ADDITIONAL) {
+        None | Some(Json::Null) => Ok(Vec::new()),
+        Some(Json::List(items)) => Ok(items.iter().collect()),
+        Some(Json::Object(entries)) => Ok(entries.iter().map(|(_, value)| value).collect()),
+        Some(_) => Err(malformed(path, "additional_special_tokens to be an array", "it is not")),
+    }
 }
 
-/// The string of a token written as a string, as an object with `content`, or as null.
-pub(super) fn content(json: &Json, path: &Path) -> Result<Option<String>, TokensError> {
-    match json {
-        Json::Null => Ok(None),
-        Json::String(token) => Ok(Some(token.clone())),
-        Json::Object(_) => match json.get("content") {
-            Some(Json::String(token)) => Ok(Some(token.clone())),
-            _ => Err(malformed(path, "a token object to have a string `content`", "it has none")),
-        },
-        other => Err(malformed(path, "a token to be a string or an object", &format!("got {}", other.kind()))),
-    }
+/// The added token that an object describes, with its flags.
+pub(super) fn described(token: &Json) -> Option<AddedToken> {
+    let flag = |key: &str| matches!(token.get(key), Some(Json::Bool(true)));
+    let special = flag("special");
+    let normalized = match token.get("normalized") {
+        Some(Json::Bool(flag)) => *flag,
+        _ => !special,
+    };
+    let content = token.get("content").and_then(Json::as_str)?;
+    Some(
+        AddedToken::from(content, special)
+            .single_word(flag("single_word"))
+            .lstrip(flag("lstrip"))
+            .rstrip(flag("rstrip"))
+            .normalized(normalized),
+    )
 }
 
 /// The ids that end a text according to `generation_config.json`: one id or a list.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use tokenizers::Decoder as _;
+use tokenizers::{Decoder as _, Model as _};
 
 use super::chat::{ChatRequest, Templates};
 use super::class::Class;
@@ -86,7 +86,7 @@ impl Tokenizer {
             .map_err(|error| syntax(&path, "a tokenizer", &error))?;
         let config = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or_default();
         let class = Class::of(&config);
-        let roles = Roles::read(folder, &config, class.roles)?;
+        let roles = Roles::read(folder, &config, &class)?;
         guarded("enter the special tokens", || class.apply(&mut inner, &config, &roles))?;
         Ok(Self(Arc::new(Parts {
             size: inner.get_vocab_size(true),
@@ -160,7 +160,8 @@ impl Tokenizer {
     /// The string under which the vocabulary holds an id: of a byte-level tokenizer, its bytes in printable disguise.
     #[must_use]
     pub fn token(&self, id: u32) -> Option<String> {
-        self.0.inner.id_to_token(id)
+        let added = self.0.inner.get_added_vocabulary().get_added_tokens_decoder().get(&id);
+        added.map(|token| token.content.clone()).or_else(|| self.0.inner.get_model().id_to_token(id))
     }
 
     /// The id of a token string.

@@ -22,8 +22,9 @@ use super::text::{Ends, strip};
 /// Known to be different: `%` does not format strings, `~` writes floats below 1e-4 or from 1e16 without exponent, and some
 /// expressions that fail in Python (an integer sought in a string, none sliced) give something.
 ///
-/// A rendering ends after a bounded number of instructions and never panics. Memory is not bounded: a template can double a
-/// string at every step, so templates deserve the trust that weights do; messages need none.
+/// A rendering ends after a bounded number of instructions and never panics. Memory and stack are not bounded: a template
+/// can double a string, or put a list into a list, at every step. So templates deserve the trust that weights do; messages
+/// need none.
 ///
 /// ```
 /// use tdrm_lm::tokens::{ChatRequest, ChatTemplate, Json};
