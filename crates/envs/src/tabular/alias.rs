@@ -2,27 +2,27 @@
 
 use rand::Rng;
 
-/// One column of Walker's table: below the threshold the first outcome, from it on the second.
+/// One column of Walker's table: below the threshold the first item, from it on the second.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Column {
-    /// Share of the first outcome, in units of 2⁻⁶⁴.
-    threshold: u64,
-    outcomes: [u32; 2],
+pub(super) struct Column<T> {
+    /// Share of the first item, in units of 2⁻⁶⁴.
+    pub(super) threshold: u64,
+    pub(super) items: [T; 2],
 }
 
 /// 2⁶⁴.
 const UNITS: f64 = 18_446_744_073_709_551_616.0;
 
-/// Columns for one distribution: each holds an nth of the probability, shared by at most two outcomes.
+/// Columns for one distribution, over the positions in it: each holds an nth of the probability, shared by at most two.
 ///
 /// Vose (1991): columns that are too light are filled up from one that is too heavy.
-pub(super) fn columns(probabilities: &[f64]) -> Vec<Column> {
+pub(super) fn columns(probabilities: &[f64]) -> Vec<Column<usize>> {
     let n = probabilities.len();
     let mut left: Vec<f64> = probabilities.iter().map(|p| p * n as f64).collect();
-    let mut columns: Vec<Column> = (0..n as u32).map(|i| Column { threshold: 0, outcomes: [i, i] }).collect();
+    let mut columns: Vec<Column<usize>> = (0..n).map(|i| Column { threshold: 0, items: [i, i] }).collect();
     let (mut light, mut heavy): (Vec<usize>, Vec<usize>) = (0..n).partition(|&i| left[i] < 1.0);
     while let (Some(low), Some(&high)) = (light.pop(), heavy.last()) {
-        columns[low] = Column { threshold: (left[low] * UNITS) as u64, outcomes: [low as u32, high as u32] };
+        columns[low] = Column { threshold: (left[low] * UNITS) as u64, items: [low, high] };
         left[high] -= 1.0 - left[low];
         if left[high] < 1.0 {
             heavy.pop();
@@ -32,17 +32,24 @@ pub(super) fn columns(probabilities: &[f64]) -> Vec<Column> {
     columns
 }
 
-/// Position of the outcome that 64 random bits choose; none are drawn where there is one outcome.
+/// The column among n, and the place in it, that 64 random bits choose.
 ///
-/// The bits times n split into a column (above 2⁶⁴) and a place in it (below).
+/// The bits times n split into the column (above 2⁶⁴) and the place (below), to be held against the threshold.
 #[inline]
-pub(super) fn draw(columns: &[Column], rng: &mut dyn Rng) -> usize {
-    if columns.len() == 1 {
-        return 0;
+pub(super) fn choose(n: usize, rng: &mut dyn Rng) -> (usize, u64) {
+    let product = u128::from(rng.next_u64()) * n as u128;
+    ((product >> 64) as usize, product as u64)
+}
+
+/// The item that 64 random bits choose; none are drawn where there is one.
+#[inline]
+pub(super) fn draw<T: Copy>(columns: &[Column<T>], rng: &mut dyn Rng) -> T {
+    if let [only] = columns {
+        return only.items[0];
     }
-    let product = u128::from(rng.next_u64()) * columns.len() as u128;
-    let Column { threshold, outcomes } = columns[(product >> 64) as usize];
-    outcomes[usize::from(product as u64 >= threshold)] as usize
+    let (column, place) = choose(columns.len(), rng);
+    let Column { threshold, items } = columns[column];
+    items[usize::from(place >= threshold)]
 }
 
 #[cfg(test)]
@@ -52,12 +59,12 @@ mod tests {
     use super::*;
 
     /// The probabilities that the columns give.
-    fn listed(columns: &[Column]) -> Vec<f64> {
+    fn listed(columns: &[Column<usize>]) -> Vec<f64> {
         let mut p = vec![0.0; columns.len()];
         for c in columns {
             let share = c.threshold as f64 / UNITS;
-            p[c.outcomes[0] as usize] += share / columns.len() as f64;
-            p[c.outcomes[1] as usize] += (1.0 - share) / columns.len() as f64;
+            p[c.items[0]] += share / columns.len() as f64;
+            p[c.items[1]] += (1.0 - share) / columns.len() as f64;
         }
         p
     }

@@ -4,7 +4,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use tdrm_core::{Environment, Outcome, ShapeError, Step, StepEnd, TabularMdp};
 
-use super::alias::{Column, columns, draw};
+use super::alias::{Column, choose, columns, draw};
 
 /// A listed MDP: exact for an oracle, sampled by a learner.
 ///
@@ -30,12 +30,57 @@ use super::alias::{Column, columns, draw};
 pub struct Table {
     n_actions: usize,
     /// Row `s · n_actions + a` is `starts[row]..starts[row + 1]`.
-    starts: Vec<usize>,
+    starts: Vec<u32>,
+    /// Outcomes of each row where all have as many, more than one: column and place then wait for no load.
+    width: Option<usize>,
     outcomes: Vec<Outcome>,
     /// One column of Walker's table per outcome.
-    columns: Vec<Column>,
+    landings: Vec<Landings>,
     initial: Vec<f64>,
-    initial_columns: Vec<Column>,
+    initial_columns: Vec<Column<u32>>,
+}
+
+/// A column of Walker's table with what a step needs of its two outcomes: half a cache line, so that a step whose table
+/// is not in the first cache waits once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(align(32))]
+struct Landings {
+    threshold: u64,
+    rewards: [f64; 2],
+    /// The successor, and in the highest bit whether the episode is over.
+    successors: [u32; 2],
+}
+
+/// The highest bit.
+const TERMINATED: u32 = 1 << 31;
+
+impl Landings {
+    fn new(column: Column<usize>, row: &[Outcome]) -> Self {
+        let outcomes = column.items.map(|i| row[i]);
+        let successor = |o: Outcome| o.next_state as u32 | if o.terminated { TERMINATED } else { 0 };
+        Self { threshold: column.threshold, rewards: outcomes.map(|o| o.reward), successors: outcomes.map(successor) }
+    }
+
+    /// The outcome at a place in the column. Both successors are loaded while the threshold is: the choice is no branch
+    /// and no second load.
+    #[inline]
+    fn at(&self, place: u64) -> Step<usize> {
+        let ([first, second], [reward, other]) = (self.successors, self.rewards);
+        let below = place < self.threshold;
+        landed(if below { first } else { second }, if below { reward } else { other })
+    }
+
+    /// The outcome of a row that has one.
+    #[inline]
+    fn only(&self) -> Step<usize> {
+        landed(self.successors[0], self.rewards[0])
+    }
+}
+
+#[inline]
+fn landed(successor: u32, reward: f64) -> Step<usize> {
+    let end = if successor & TERMINATED == 0 { StepEnd::Running } else { StepEnd::Terminated };
+    Step { state: (successor & !TERMINATED) as usize, reward, end }
 }
 
 /// A list of transitions that is no MDP.
@@ -75,6 +120,12 @@ pub enum TableError {
         /// The outcome.
         got: Outcome,
     },
+    /// Positions in a table have 31 bits.
+    #[error("expected fewer than 2^31 states and outcomes, got {got}")]
+    Size {
+        /// How many there are.
+        got: usize,
+    },
     /// The initial distribution must be one.
     #[error("expected initial probabilities that are not negative and sum to 1, got a sum of {sum}")]
     Initial {
@@ -98,14 +149,26 @@ impl Table {
         }
         ShapeError::check("initial", states, initial.len())?;
         check_initial(&initial)?;
-        let initial_columns = columns(&initial);
-        let mut table =
-            Self { n_actions: actions, starts: vec![0], outcomes: vec![], columns: vec![], initial, initial_columns };
+        check_size(states)?;
+        let initial_columns = columns(&initial)
+            .into_iter()
+            .map(|c| Column { threshold: c.threshold, items: c.items.map(|state| state as u32) })
+            .collect();
+        let width = transitions[0][0].len();
+        let mut table = Self {
+            n_actions: actions,
+            starts: vec![0],
+            width: transitions.iter().flatten().all(|row| row.len() == width && width > 1).then_some(width),
+            outcomes: vec![],
+            landings: vec![],
+            initial,
+            initial_columns,
+        };
         for (state, rows) in transitions.into_iter().enumerate() {
             ShapeError::check("actions", actions, rows.len())?;
             for (action, row) in rows.into_iter().enumerate() {
                 check_row(state, action, states, &row)?;
-                table.push_row(row);
+                table.push_row(row)?;
             }
         }
         Ok(table)
@@ -125,16 +188,30 @@ impl Table {
         Self::new((0..n_states).map(&mut rows).collect(), initial)
     }
 
-    fn push_row(&mut self, row: Vec<Outcome>) {
-        self.columns.extend(columns(&row.iter().map(|o| o.probability).collect::<Vec<_>>()));
+    fn push_row(&mut self, row: Vec<Outcome>) -> Result<(), TableError> {
+        check_size(self.outcomes.len() + row.len())?;
+        let columns = columns(&row.iter().map(|o| o.probability).collect::<Vec<_>>());
+        self.landings.extend(columns.into_iter().map(|column| Landings::new(column, &row)));
         self.outcomes.extend(row);
-        self.starts.push(self.outcomes.len());
+        self.starts.push(self.outcomes.len() as u32);
+        Ok(())
     }
 
+    #[inline]
     fn row(&self, state: usize, action: usize) -> Option<std::ops::Range<usize>> {
+        if state >= self.initial.len() || action >= self.n_actions {
+            return None;
+        }
         let row = state * self.n_actions + action;
-        (action < self.n_actions && row + 1 < self.starts.len()).then(|| self.starts[row]..self.starts[row + 1])
+        match self.width {
+            Some(width) => Some(row * width..(row + 1) * width),
+            None => Some(self.starts[row] as usize..self.starts[row + 1] as usize),
+        }
     }
+}
+
+fn check_size(got: usize) -> Result<(), TableError> {
+    if got < TERMINATED as usize { Ok(()) } else { Err(TableError::Size { got }) }
 }
 
 fn check_row(state: usize, action: usize, states: usize, row: &[Outcome]) -> Result<(), TableError> {
@@ -173,8 +250,9 @@ impl Environment for Table {
     type State = usize;
     type Action = usize;
 
+    #[inline]
     fn reset(&self, rng: &mut dyn Rng) -> usize {
-        draw(&self.initial_columns, rng)
+        draw(&self.initial_columns, rng) as usize
     }
 
     #[inline]
@@ -182,9 +260,11 @@ impl Environment for Table {
         let Some(row) = self.row(*state, *action) else {
             return Step { state: *state, reward: f64::NAN, end: StepEnd::Terminated };
         };
-        let outcome = &self.outcomes[row.start + draw(&self.columns[row], rng)];
-        let end = if outcome.terminated { StepEnd::Terminated } else { StepEnd::Running };
-        Step { state: outcome.next_state, reward: outcome.reward, end }
+        if row.len() == 1 {
+            return self.landings[row.start].only();
+        }
+        let (column, place) = choose(row.len(), rng);
+        self.landings[row.start + column].at(place)
     }
 }
 
