@@ -5,15 +5,20 @@ use tdrm_core::{Discount, Probability, Seed, TabularMdp};
 
 use super::grid::MapError;
 use super::{
-    Blackjack, BlackjackRules, CliffWalking, FrozenLake, GridWorld, RandomMdp, SequenceError, Sequences, Settings,
-    Table, TableError, Taxi, TaxiVersion, WindMoves, bandit, chain, random_walk, sutton_barto_grid, windy_grid,
+    Blackjack, BlackjackRules, CliffWalking, FrozenLake, GridWorld, RandomMdp, RewardSchedule, SequenceError,
+    Sequences, Settings, Table, TableError, Taxi, TaxiVersion, WindMoves, bandit, chain, random_walk,
+    sutton_barto_grid, windy_grid,
 };
 use crate::dp::{DpError, Optimal, optimal};
 
 /// The names that [`catalogue`] knows, with the settings of each.
 pub const NAMES: &[(&str, &str)] = &[
-    ("FrozenLake-v1", "map_name (4x4 or 8x8), map (ROW/ROW of SFHG), is_slippery, success_rate"),
-    ("FrozenLake8x8-v1", "map, is_slippery, success_rate"),
+    (
+        "FrozenLake-v1",
+        "map_name (4x4, 8x8, or random with size, p, seed), map (ROW/ROW of SFHG), is_slippery, success_rate, \
+         reward_schedule (GOAL/HOLE/FROZEN)",
+    ),
+    ("FrozenLake8x8-v1", "map, is_slippery, success_rate, reward_schedule (GOAL/HOLE/FROZEN)"),
     ("CliffWalking-v1", "is_slippery"),
     ("CliffWalkingSlippery-v1", ""),
     ("Taxi-v3", "is_rainy, fickle_passenger"),
@@ -97,7 +102,7 @@ fn known_settings(environment: &str) -> String {
 /// let lake = catalogue("FrozenLake-v1", Settings::parse(["map_name=8x8"])?)?;
 /// assert_eq!(lake.n_states(), 64);
 /// let error = catalogue("FrozenLake-v1", Settings::parse(["map_name=9x9"])?).unwrap_err();
-/// assert_eq!(error.to_string(), "setting `map_name`: expected 4x4 or 8x8, got 9x9");
+/// assert_eq!(error.to_string(), "setting `map_name`: expected 4x4, 8x8 or random, got 9x9");
 /// # Ok::<(), tdrm_envs::tabular::CatalogueError>(())
 /// ```
 pub fn catalogue(name: &str, settings: Settings) -> Result<Table, CatalogueError> {
@@ -192,9 +197,14 @@ fn rows(settings: &mut Settings) -> Result<Option<Vec<String>>, CatalogueError> 
 
 fn frozen_lake(name: &str, settings: &mut Settings) -> Result<Table, CatalogueError> {
     let default = if name == "FrozenLake8x8-v1" { "8x8" } else { "4x4" };
-    let map_name = settings.take("map_name", "4x4 or 8x8", default.to_owned())?;
-    let named = FrozenLake::named(&map_name);
-    let mut lake = named.ok_or_else(|| CatalogueError::setting("map_name", "4x4 or 8x8", &map_name))?;
+    let map_name = settings.take("map_name", MAP_NAME, default.to_owned())?;
+    let mut lake = if map_name == "random" {
+        let frozen = settings.take_number("p", PROBABILITY, Probability::new(0.8).unwrap_or(ZERO))?;
+        let seed = Seed::root(settings.take("seed", COUNT, 0)?);
+        FrozenLake::random(settings.take("size", COUNT, 8)?, frozen, seed)?
+    } else {
+        FrozenLake::named(&map_name).ok_or_else(|| CatalogueError::setting("map_name", MAP_NAME, &map_name))?
+    };
     if let Some(rows) = rows(settings)? {
         lake.map = rows;
     }
@@ -202,7 +212,22 @@ fn frozen_lake(name: &str, settings: &mut Settings) -> Result<Table, CatalogueEr
         let success = settings.take_number("success_rate", PROBABILITY, standard)?;
         lake.success = settings.take_flag("is_slippery", true)?.then_some(success);
     }
+    if let Some(text) = settings.take_optional::<String>("reward_schedule", SCHEDULE)? {
+        lake.rewards = schedule(&text).ok_or_else(|| CatalogueError::setting("reward_schedule", SCHEDULE, &text))?;
+    }
     lake.table()
+}
+
+const MAP_NAME: &str = "4x4, 8x8 or random";
+const SCHEDULE: &str = "three numbers GOAL/HOLE/FROZEN";
+
+/// Python's tuple is understood too.
+fn schedule(text: &str) -> Option<RewardSchedule> {
+    let numbers = text.trim_start_matches('(').trim_end_matches(')').split(['/', ',']);
+    let numbers: Vec<f64> =
+        numbers.map(|x| x.trim().parse().ok().filter(|x: &f64| x.is_finite())).collect::<Option<_>>()?;
+    let &[goal, hole, frozen] = numbers.as_slice() else { return None };
+    Some(RewardSchedule { goal, hole, frozen })
 }
 
 fn taxi(name: &str, settings: &mut Settings) -> Result<Table, CatalogueError> {
@@ -266,7 +291,7 @@ fn tree(settings: &mut Settings) -> Result<Table, CatalogueError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests state exact values")]
     use super::*;
 
     fn built(name: &str, settings: &[&str]) -> Result<Table, CatalogueError> {
@@ -303,6 +328,12 @@ mod tests {
         assert_eq!(built("FrozenLake-v1", &["map=SF/HG"]).unwrap().n_states(), 4);
         assert_eq!(built("FrozenLake8x8-v1", &[]).unwrap(), built("FrozenLake-v1", &["map_name=8x8"]).unwrap());
         assert_eq!(built("FrozenLake-v1", &["is_slippery=False"]).unwrap().transitions(0, 0).len(), 1);
+        let paid = |text| built("FrozenLake-v1", &["is_slippery=false", text]).unwrap().transitions(14, 2)[0].reward;
+        assert_eq!(["reward_schedule=10/-5/-0.5", "reward_schedule=(7, 0, 0)"].map(paid), [10.0, 7.0]);
+        assert!(built("FrozenLake-v1", &["reward_schedule=1/0"]).is_err());
+        let random = ["map_name=random", "size=5", "p=0.7", "seed=3"];
+        assert_eq!(built("FrozenLake-v1", &random).unwrap().n_states(), 25);
+        assert!(built("FrozenLake-v1", &["size=5"]).is_err(), "a size belongs to a random map");
         assert_eq!(built("Taxi-v4", &["fickle_passenger=true"]).unwrap().n_states(), 1000);
         assert_eq!(built("tree", &["branching=3", "depth=2"]).unwrap().n_states(), 4);
     }

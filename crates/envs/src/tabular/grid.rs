@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A map that is no rectangle, or lacks what the environment needs.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MapError {
     /// There is no cell.
@@ -32,6 +32,25 @@ pub enum MapError {
     /// Nowhere to start.
     #[error("expected at least one start cell S in the map, got none")]
     NoStart,
+    /// A random map needs room for S and G.
+    #[error("expected a random map of at least 2 × 2 cells, got {got} × {got}")]
+    Small {
+        /// Cells of a side.
+        got: usize,
+    },
+    /// No random map had a path.
+    #[error(
+        "expected a path from S to G in one of {attempts} maps of {size} × {size} cells, frozen with probability {frozen}, \
+         got none"
+    )]
+    NoPath {
+        /// Cells of a side.
+        size: usize,
+        /// The chance of ice.
+        frozen: f64,
+        /// Maps drawn.
+        attempts: u64,
+    },
 }
 
 /// A checked rectangle of letters; cell `(row, column)` is state `row · width + column`.

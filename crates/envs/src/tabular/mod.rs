@@ -28,7 +28,7 @@ mod windy;
 pub use blackjack::{Blackjack, BlackjackRules};
 pub use catalogue::{CatalogueError, Dump, Listed, NAMES, catalogue, dump};
 pub use cliff_walking::CliffWalking;
-pub use frozen_lake::FrozenLake;
+pub use frozen_lake::{FrozenLake, RewardSchedule};
 pub use grid::MapError;
 pub use grid_world::{GridWorld, sutton_barto_grid};
 pub use line::{bandit, chain, random_walk};

@@ -17,6 +17,11 @@ CASES = {
     "FrozenLake-v1 map_name=8x8": ("FrozenLake-v1", {"map_name": "8x8"}),
     "FrozenLake-v1 success_rate=0.75": ("FrozenLake-v1", {"success_rate": 0.75}),
     "FrozenLake-v1 map=SFHF/FFFS/HFFG is_slippery=true": ("FrozenLake-v1", {"desc": ["SFHF", "FFFS", "HFFG"]}),
+    "FrozenLake-v1 reward_schedule=10/-5/-0.5": ("FrozenLake-v1", {"reward_schedule": (10, -5, -0.5)}),
+    "FrozenLake-v1 map_name=8x8 success_rate=0.6 reward_schedule=2/-1/0.1": (
+        "FrozenLake-v1",
+        {"map_name": "8x8", "success_rate": 0.6, "reward_schedule": (2, -1, 0.1)},
+    ),
     "CliffWalking-v1": ("CliffWalking-v1", {}),
     "CliffWalking-v1 is_slippery=true": ("CliffWalking-v1", {"is_slippery": True}),
     "Taxi-v4": ("Taxi-v4", {}),
