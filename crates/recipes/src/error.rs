@@ -77,6 +77,10 @@ pub enum RecipeError {
     /// The language model failed.
     #[error(transparent)]
     Lm(#[from] LmError),
+    /// A Hugging Face model failed.
+    #[cfg(feature = "lm")]
+    #[error(transparent)]
+    HuggingFace(#[from] tdrm_lm::LmError),
     /// Columns of a trajectory do not fit together.
     #[error(transparent)]
     Shape(#[from] ShapeError),

@@ -7,6 +7,8 @@ pub mod methods;
 mod model;
 mod pretrain;
 mod problem;
+#[cfg(feature = "lm")]
+pub mod replay;
 pub mod report;
 mod stop;
 mod store;

@@ -72,6 +72,15 @@ impl Trainer {
         self
     }
 
+    /// Decays only the tensors whose names satisfy `decayed`.
+    #[must_use]
+    pub fn decaying(mut self, decayed: impl Fn(&str) -> bool) -> Self {
+        for (slot, spec) in self.slots.iter_mut().zip(self.model.specs()) {
+            slot.decay(spec, &decayed);
+        }
+        self
+    }
+
     /// Keeps only the inputs of the layers in the forward pass and computes each layer again in the backward pass:
     /// memory of one layer instead of all, for a third more work.
     #[must_use]
@@ -95,6 +104,11 @@ impl Trainer {
     #[must_use]
     pub fn into_model(self) -> Model {
         self.model
+    }
+
+    /// Changes the peak learning rate from the next step on.
+    pub fn set_learning_rate(&mut self, learning_rate: f32) {
+        self.optimiser.learning_rate = learning_rate;
     }
 
     /// Steps taken so far.

@@ -17,6 +17,8 @@ pub(super) struct Slot {
     len: usize,
     /// Elements that are trained.
     trained: Vec<Range<usize>>,
+    /// Of these, the ones that weight decay leaves alone.
+    undecayed: Vec<Range<usize>>,
     /// The accumulated gradient; empty where no loss has depended on the parameter since the last step.
     gradient: Sink,
     pub(super) first_moment: Vec<f32>,
@@ -29,7 +31,13 @@ impl Slot {
         let trained: Vec<_> = parts.map(|(_, range)| range).collect();
         // Moments are made with the first step.
         let (first_moment, second_moment) = (Vec::new(), Vec::new());
-        Self { len: spec.len(), trained, gradient: Arc::default(), first_moment, second_moment }
+        Self { len: spec.len(), trained, undecayed: Vec::new(), gradient: Arc::default(), first_moment, second_moment }
+    }
+
+    /// Decays only the parts whose names satisfy `decayed`.
+    pub(super) fn decay(&mut self, spec: &Spec, decayed: impl Fn(&str) -> bool) {
+        let parts = spec.parts.iter().zip(spec.ranges()).filter(|(part, _)| !decayed(&part.name));
+        self.undecayed = parts.map(|(_, range)| range).collect();
     }
 
     /// Whether these elements are trained.
@@ -86,7 +94,7 @@ impl Slot {
         self.second_moment.resize(self.len, 0.0);
         let gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
         let moments = Mutex::new((self.first_moment.as_mut_slice(), self.second_moment.as_mut_slice()));
-        let step = Step { constants, gradient: &gradient, trained: &self.trained, moments };
+        let step = Step { constants, gradient: &gradient, trained: &self.trained, undecayed: &self.undecayed, moments };
         if parameter.device().is_cpu() {
             parameter.inplace_op1(&step)?;
         } else {
@@ -104,6 +112,7 @@ struct Step<'a> {
     constants: &'a AdamW,
     gradient: &'a [f32],
     trained: &'a [Range<usize>],
+    undecayed: &'a [Range<usize>],
     moments: Mutex<(&'a mut [f32], &'a mut [f32])>,
 }
 
@@ -120,7 +129,9 @@ impl InplaceOp1 for Step<'_> {
         let (first, second) = &mut *moments;
         for range in self.trained {
             let (m, v) = (&mut first[range.clone()], &mut second[range.clone()]);
-            adamw::step(self.constants, &mut theta[range.clone()], &self.gradient[range.clone()], m, v)
+            let weight_decay = if self.undecayed.contains(range) { 0.0 } else { self.constants.weight_decay };
+            let constants = AdamW { weight_decay, ..*self.constants };
+            adamw::step(&constants, &mut theta[range.clone()], &self.gradient[range.clone()], m, v)
                 .map_err(candle_core::Error::wrap)?;
         }
         Ok(())

@@ -1,0 +1,47 @@
+//! Runs of TRL's trainers, replayed on our learner.
+#![cfg(feature = "lm")]
+#![expect(clippy::unwrap_used, reason = "tests state exact values")]
+
+use std::path::{Path, PathBuf};
+
+use tdrm_lm::{Engine, Model};
+use tdrm_recipes::replay::replay;
+
+fn golden() -> Option<PathBuf> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden");
+    if golden.exists() {
+        return Some(golden);
+    }
+    eprintln!("skipped: {} is not here", golden.display());
+    None
+}
+
+#[test]
+fn runs_of_trl_are_reproduced() {
+    let Some(golden) = golden() else { return };
+    for name in ["grpo", "dpo"] {
+        for engine in [Engine::Fused, Engine::Composed] {
+            let model = Model::load(&golden.join("models/qwen2_untied_sharded")).unwrap().with_engine(engine);
+            let replayed = replay(&golden.join(format!("losses/traces/{name}.json")), model).unwrap();
+            assert!(replayed.agrees(), "{name} on {engine:?}: {replayed:#?}");
+            assert!(replayed.max_weight_difference.is_some());
+        }
+    }
+}
+
+#[test]
+fn a_trace_that_is_not_one_is_refused_by_name() {
+    let Some(golden) = golden() else { return };
+    let model = Model::load(&golden.join("models/qwen2_untied_sharded")).unwrap();
+    let directory = std::env::temp_dir().join(format!("tdrm-replay-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("trace.json");
+    let empty = r#"{"trainer": "GRPOTrainer", "config": {}, "micro_steps": [], "log_history": []}"#;
+    let unknown = r#"{"trainer": "PPOTrainer", "config": {}, "micro_steps": [], "log_history": []}"#;
+    for (text, wanted) in [("{", "EOF"), (unknown, "got PPOTrainer"), (empty, "0 micro_steps for 0 steps")] {
+        std::fs::write(&path, text).unwrap();
+        let error = replay(&path, model.clone()).unwrap_err().to_string();
+        assert!(error.contains(wanted) && error.contains("trace.json"), "{error}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
