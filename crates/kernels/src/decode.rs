@@ -55,6 +55,13 @@ impl Cache {
         }
     }
 
+    /// Floats that one key-value head of one slot takes.
+    #[must_use]
+    pub fn floats(heads: &Heads, capacity: usize) -> usize {
+        let (positions, width) = (capacity.next_multiple_of(WIDTH), heads.dim.next_multiple_of(WIDTH));
+        (positions * heads.dim).saturating_add(capacity * width)
+    }
+
     /// Copies the first `positions` tokens of one slot to another.
     ///
     /// # Errors

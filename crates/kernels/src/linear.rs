@@ -10,6 +10,7 @@
 use rayon::prelude::*;
 
 use crate::matmul::{Into, Mat, MatMut, product};
+use crate::panels::{Panels, WIDTH};
 use crate::{ShapeError, error};
 
 /// Parts that a product is cut into at most.
@@ -58,6 +59,60 @@ pub fn forward(x: &[f32], w: &[f32], bias: &[f32], inputs: usize, y: &mut [f32])
         }
     }
     Ok(())
+}
+
+/// `y = x Wᵀ + b` with W in panels; an empty `bias` is none.
+///
+/// A row's result does not depend on the other rows, bit for bit, nor on the number of threads.
+///
+/// # Errors
+/// If the lengths do not fit.
+pub fn forward_panels(x: &[f32], w: &Panels, bias: &[f32], y: &mut [f32]) -> Result<(), ShapeError> {
+    let (inputs, outputs) = (w.inputs(), w.outputs());
+    error::same("elements beyond whole rows of x", 0, x.len() % inputs)?;
+    let n = x.len() / inputs;
+    error::same("outputs of a linear map", n * outputs, y.len())?;
+    error::same("bias of a linear map", if bias.is_empty() { 0 } else { outputs }, bias.len())?;
+    let into = if bias.is_empty() { Into::Store } else { Into::Add };
+    if !bias.is_empty() {
+        y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
+    }
+    let rows = n.div_ceil(PARTS).max(ROWS);
+    if n * outputs * inputs < SMALL {
+        w.part(0..outputs, x, y, into);
+    } else if n >= 2 * rows {
+        let parts = x.par_chunks(rows * inputs).zip(y.par_chunks_mut(rows * outputs));
+        parts.for_each(|(x, y)| w.part(0..outputs, x, y, into));
+    } else {
+        panels_by_columns(x, w, y, n, into);
+    }
+    Ok(())
+}
+
+/// Columns of y are not contiguous where there are several rows: each part makes its own, and they are put in their
+/// places.
+fn panels_by_columns(x: &[f32], w: &Panels, y: &mut [f32], n: usize, into: Into) {
+    let outputs = w.outputs();
+    let columns = outputs.div_ceil(PARTS).next_multiple_of(WIDTH);
+    let range = |i: usize| i * columns..((i + 1) * columns).min(outputs);
+    if n == 1 {
+        return y.par_chunks_mut(columns).enumerate().for_each(|(i, y)| w.part(range(i), x, y, into));
+    }
+    let part = |i: usize| {
+        let mut part = vec![0.0; n * range(i).len()];
+        w.part(range(i), x, &mut part, Into::Store);
+        part
+    };
+    let parts: Vec<Vec<f32>> = (0..outputs.div_ceil(columns)).into_par_iter().map(part).collect();
+    for (i, part) in parts.iter().enumerate() {
+        for (y, part) in y.chunks_exact_mut(outputs).zip(part.chunks_exact(range(i).len())) {
+            let y = &mut y[range(i)];
+            match into {
+                Into::Store => y.copy_from_slice(part),
+                Into::Add => y.iter_mut().zip(part).for_each(|(y, p)| *y += p),
+            }
+        }
+    }
 }
 
 /// The bias of `width` outputs from `start` on, if there is one.
@@ -169,6 +224,28 @@ mod tests {
             close(&dw, (0..w.len()).map(|k| outer(k / inputs, k % inputs)));
             backward_bias(&dy, &mut db).unwrap();
             close(&db, (0..outputs).map(|o| (0..n).map(|r| at(&dy, outputs, r, o)).sum()));
+        }
+    }
+
+    #[test]
+    fn panels_agree_with_the_definition_and_a_row_does_not_see_its_neighbours() {
+        // Too small to cut; few rows, cut by columns; many rows, cut by rows.
+        for (n, inputs, outputs) in [(3, 5, 40), (5, 300, 130), (20, 96, 700), (300, 40, 33)] {
+            let (x, w, b) = (numbers(n * inputs, 1), numbers(outputs * inputs, 2), numbers(outputs, 3));
+            let panels = Panels::new(&w, outputs, inputs).unwrap();
+            for bias in [&b[..], &[]] {
+                let (mut y, mut wanted) = (vec![7.0; n * outputs], vec![0.0; n * outputs]);
+                forward_panels(&x, &panels, bias, &mut y).unwrap();
+                forward(&x, &w, bias, inputs, &mut wanted).unwrap();
+                close(&y, wanted.into_iter().map(f64::from));
+                for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact(outputs)) {
+                    let mut alone = vec![7.0; outputs];
+                    forward_panels(x, &panels, bias, &mut alone).unwrap();
+                    assert!(alone.iter().zip(y).all(|(a, b)| a.to_bits() == b.to_bits()));
+                }
+            }
+            assert!(forward_panels(&x[1..], &panels, &[], &mut vec![0.0; n * outputs]).is_err());
+            assert!(forward_panels(&x, &panels, &b[1..], &mut vec![0.0; n * outputs]).is_err());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tdrm_algo::sampling::{BeamError, SamplingConfigError, SamplingError};
 use tdrm_kernels::ShapeError;
 use tdrm_kernels::optimiser::SettingError;
 
@@ -137,6 +138,15 @@ pub enum LmError {
     /// A tokenizer or a chat template failed.
     #[error(transparent)]
     Tokens(#[from] TokensError),
+    /// Settings of decoding that cannot be followed.
+    #[error(transparent)]
+    Decoding(#[from] SamplingConfigError),
+    /// A token could not be chosen.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+    /// A beam search could not go on.
+    #[error(transparent)]
+    Beam(#[from] BeamError),
     /// A kernel refused its operands.
     #[error(transparent)]
     Shape(#[from] ShapeError),

@@ -7,6 +7,10 @@
 //! Every element is one chain of multiply-adds over the inputs in order, whatever the number of rows. So a row's result
 //! does not depend on its neighbours in the batch, bit for bit; the general [`matmul`](crate::matmul) does not promise that.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 use crate::matmul::Into;
 use crate::{ShapeError, error, scratch};
 
@@ -32,13 +36,21 @@ impl Panels {
         error::at_least("inputs", 1, inputs)?;
         error::same("elements of a matrix", outputs * inputs, weight.len())?;
         let mut data = vec![0.0; outputs.div_ceil(WIDTH) * WIDTH * inputs];
-        for (o, row) in weight.chunks_exact(inputs).enumerate() {
-            let panel = &mut data[o / WIDTH * WIDTH * inputs..];
-            for (i, &w) in row.iter().enumerate() {
-                panel[i * WIDTH + o % WIDTH] = w;
+        let panels = data.par_chunks_exact_mut(WIDTH * inputs).zip(weight.par_chunks(WIDTH * inputs));
+        panels.for_each(|(panel, rows)| {
+            for (i, lanes) in panel.chunks_exact_mut(WIDTH).enumerate() {
+                for (lane, row) in lanes.iter_mut().zip(rows.chunks_exact(inputs)) {
+                    *lane = row[i];
+                }
             }
-        }
+        });
         Ok(Self { data, outputs, inputs })
+    }
+
+    /// Rows of the input.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.inputs
     }
 
     /// Columns of the product.
@@ -54,26 +66,29 @@ impl Panels {
     pub fn apply(&self, x: &[f32], y: &mut [f32], into: Into) -> Result<(), ShapeError> {
         error::same("elements beyond whole rows", 0, x.len() % self.inputs)?;
         error::same("elements of a product", x.len() / self.inputs * self.outputs, y.len())?;
-        let n = x.len() / self.inputs;
+        self.part(0..self.outputs, x, y, into);
+        Ok(())
+    }
+
+    /// Columns `columns` of the product, y `[n, columns]`; they begin with a panel.
+    pub(crate) fn part(&self, columns: Range<usize>, x: &[f32], y: &mut [f32], into: Into) {
+        let (n, inputs) = (x.len() / self.inputs, self.inputs);
         // Fewer rows than half a tile are cheaper one by one.
         let tiles = n / TILE + usize::from(n % TILE > TILE / 2);
-        scratch::with(tiles * TILE * self.inputs, |packed| {
-            multiply(x, self, packed, y, into);
-        });
-        Ok(())
+        let data = &self.data[columns.start * inputs..columns.end.next_multiple_of(WIDTH) * inputs];
+        scratch::with(tiles * TILE * inputs, |packed| multiply(x, data, columns.len(), inputs, packed, y, into));
     }
 }
 
 /// Multiplies all rows: whole tiles first, the rest one by one.
-fn multiply(x: &[f32], panels: &Panels, packed: &mut [f32], y: &mut [f32], into: Into) {
-    let Panels { data, outputs, inputs } = panels;
+fn multiply(x: &[f32], data: &[f32], outputs: usize, inputs: usize, packed: &mut [f32], y: &mut [f32], into: Into) {
     let (n, kernel) = (x.len() / inputs, Kernel::best());
     let tiled = n.min(packed.len() / inputs);
-    interleave(&x[..tiled * inputs], *inputs, packed);
+    interleave(&x[..tiled * inputs], inputs, packed);
     let (mut totals, mut total) = ([[0.0; WIDTH]; TILE], [[0.0; WIDTH]; 1]);
     for (p, panel) in data.chunks_exact(WIDTH * inputs).enumerate() {
         let panel = panel.as_chunks::<WIDTH>().0;
-        let columns = p * WIDTH..((p + 1) * WIDTH).min(*outputs);
+        let columns = p * WIDTH..((p + 1) * WIDTH).min(outputs);
         for (t, tile) in packed.chunks_exact(TILE * inputs).enumerate() {
             kernel.tile(tile.as_chunks::<TILE>().0, panel, &mut totals);
             for (row, total) in (t * TILE..tiled).zip(&totals) {

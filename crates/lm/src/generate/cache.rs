@@ -1,18 +1,13 @@
 //! Keys and values of earlier tokens.
 
-use std::ops::Range;
-
 use candle_core::{Device, Tensor};
-use tdrm_kernels::attention::{self, Heads};
+use tdrm_kernels::attention::Heads;
 use tdrm_kernels::decode::{Cache as Slots, Place};
 use tdrm_kernels::rope::{RopeTable, Rotation};
 
 use crate::LmError;
 use crate::model::Model;
 use crate::ops::{Engine, composed, with_slice};
-
-/// Rows of one slot from which on they are attended to in blocks.
-const BLOCK: usize = 16;
 
 /// Room for sequences in slots.
 #[derive(Debug, Clone)]
@@ -33,6 +28,16 @@ impl Cache {
         let zeros = || Tensor::zeros((slots * capacity, heads.key_value_width()), model.dtype(), model.device());
         let layers = (0..layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_, LmError>>()?;
         Ok(Self::Composed { layers, capacity })
+    }
+
+    /// Bytes that this much room takes.
+    pub(crate) fn bytes(model: &Model, slots: usize, capacity: usize) -> usize {
+        let heads = &model.config().heads;
+        let floats = match model.engine() {
+            Engine::Fused => heads.key_value * Slots::floats(heads, capacity),
+            Engine::Composed => 2 * heads.key_value_width() * capacity,
+        };
+        [slots, floats, model.config().layers()].into_iter().fold(size_of::<f32>(), usize::saturating_mul)
     }
 
     /// Copies the first `positions` tokens of one slot to another.
@@ -64,8 +69,7 @@ impl Cache {
         match self {
             Self::Fused(layers) => fused(&mut layers[layer], heads, window, &rope, places, qkv),
             Self::Composed { layers, capacity } => {
-                let (k, v) = &layers[layer];
-                composed(k, v, *capacity, heads, window, &rope, places, qkv)
+                composed(&layers[layer], *capacity, heads, window, &rope, places, qkv)
             }
         }
     }
@@ -84,36 +88,14 @@ fn fused(
     let positions = places.iter().map(|place| place.position);
     rope.rotate(&mut qkv, width, heads.query + heads.key_value, positions, Rotation::Forward)?;
     cache.append(&heads, places, &qkv)?;
+    // Row by row also where a prompt is long: so a row's numbers do not depend on how its prompt was cut or shared.
     let mut attended = vec![0.0; places.len() * out];
-    for run in runs(places) {
-        let (qkv, attended) = (&qkv[run.start * width..run.end * width], &mut attended[run.start * out..run.end * out]);
-        if run.len() >= BLOCK && places[run.start].position == 0 {
-            let mut log_sum = vec![0.0; run.len() * heads.query];
-            attention::forward(&heads, window, qkv, attended, &mut log_sum)?;
-        } else {
-            cache.attend_rows(&heads, window, &places[run], qkv, attended)?;
-        }
-    }
+    cache.attend_rows(&heads, window, places, &qkv, &mut attended)?;
     Ok(Tensor::from_vec(attended, (places.len(), out), &Device::Cpu)?)
 }
 
-/// Cuts rows into long beginnings of single slots, and what lies between them.
-fn runs(places: &[Place]) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for rows in places.chunk_by(|a, b| a.slot == b.slot) {
-        let start = runs.last().map_or(0, |run| run.end);
-        let alone = |rows: &[Place]| rows.len() >= BLOCK && rows[0].position == 0;
-        match runs.last_mut().filter(|run| !alone(rows) && !alone(&places[(**run).clone()])) {
-            Some(run) => run.end += rows.len(),
-            None => runs.push(start..start + rows.len()),
-        }
-    }
-    runs
-}
-
 fn composed(
-    k: &Tensor,
-    v: &Tensor,
+    (k, v): &(Tensor, Tensor),
     capacity: usize,
     heads: Heads,
     window: Option<usize>,

@@ -19,7 +19,7 @@ use crate::ops::{Engine, Packing, Weight, with_slice};
 use crate::weights::{self, Checkpoint, Fresh, Layout, Spec, ValueHead};
 use crate::{HeadKind, LmError};
 
-pub(crate) use batch::{Packed, check_temperature};
+pub(crate) use batch::{Packed, check_temperature, check_tokens};
 pub use batch::{Sequence, ValueSequence};
 pub use outputs::Scores;
 pub(crate) use outputs::{CHUNK, pick, target_scores, to_vec};

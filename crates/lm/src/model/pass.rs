@@ -1,8 +1,12 @@
 //! The forward pass of a decoder, written once for every family, engine and purpose.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
+use rayon::prelude::*;
 use tdrm_core::Seed;
 use tdrm_kernels::decode::Place;
+use tdrm_kernels::panels::Panels;
 
 use super::Model;
 use crate::LmError;
@@ -28,16 +32,39 @@ pub(crate) struct Pass {
     engine: Engine,
     /// Randomness of an adapter's dropout, in training passes.
     dropout: Option<Seed>,
+    /// Matrices rearranged for products with few rows, `[specs]` or empty.
+    panels: Arc<[Option<Panels>]>,
 }
 
 impl Pass {
     pub(crate) fn new(model: &Model, weights: Vec<Weight>) -> Self {
-        Self { model: model.clone(), weights, engine: model.engine(), dropout: None }
+        Self { model: model.clone(), weights, engine: model.engine(), dropout: None, panels: Arc::from([]) }
     }
 
     /// A pass that drops an adapter's inputs.
     pub(crate) fn with_dropout(self, seed: Seed) -> Self {
         Self { dropout: Some(seed), ..self }
+    }
+
+    /// The same pass with its matrices copied into panels: a row's numbers are then independent of the other rows, bit
+    /// for bit. Nothing changes in the composed form.
+    pub(crate) fn with_panels(self) -> Result<Self, LmError> {
+        if self.engine != Engine::Fused {
+            return Ok(self);
+        }
+        let layout = self.model.layout();
+        let ids = |ids: &LayerIds| [ids.qkv, ids.output, ids.gate_up, ids.down].map(|affine| affine.weight);
+        let multiplied: Vec<Id> = layout.layers.iter().flat_map(ids).chain(layout.lm_head).collect();
+        let panels = |id: Id| {
+            let tensor = &self.weights[id].tensor;
+            let (outputs, inputs) = tensor.dims2()?;
+            let panels = with_slice(tensor, |w| Panels::new(w, outputs, inputs).map_err(candle_core::Error::wrap));
+            Ok(Some(panels?))
+        };
+        let all = (0..layout.specs.len()).into_par_iter();
+        let all = all.map(|id| if multiplied.contains(&id) { panels(id) } else { Ok(None) });
+        let panels = all.collect::<Result<Vec<_>, LmError>>()?.into();
+        Ok(Self { panels, ..self })
     }
 
     /// The same pass without a gradient.
@@ -94,11 +121,19 @@ impl Pass {
 
     /// `x Wᵀ + b`, plus what an adapter adds.
     fn project(&self, affine: Affine, x: &Tensor) -> Result<Tensor, LmError> {
-        let bias = affine.bias.map(|id| &self.weights[id]);
-        let y = ops::linear(self.engine, x, &self.weights[affine.weight], bias)?;
+        let y = self.linear(affine, x)?;
         match &self.model.adapter {
             Some(adapter) => adapter.apply(self.engine, &self.weights, affine.weight, x, y, self.dropout),
             None => Ok(y),
+        }
+    }
+
+    /// `x Wᵀ + b`.
+    fn linear(&self, affine: Affine, x: &Tensor) -> Result<Tensor, LmError> {
+        let bias = affine.bias.map(|id| &self.weights[id]);
+        match self.panels.get(affine.weight) {
+            Some(Some(panels)) => Ok(ops::linear_panels(x, panels, bias)?),
+            _ => Ok(ops::linear(self.engine, x, &self.weights[affine.weight], bias)?),
         }
     }
 
@@ -117,8 +152,8 @@ impl Pass {
 
     /// Logits of rows of the body's output, `[n, V]`.
     pub(crate) fn logits(&self, x: &Tensor) -> Result<Tensor, LmError> {
-        let head = self.model.lm_head()?;
-        Ok(ops::linear(self.engine, &self.final_norm(x)?, &self.weights[head], None)?)
+        let head = Affine { weight: self.model.lm_head()?, bias: None };
+        self.linear(head, &self.final_norm(x)?)
     }
 
     /// Lends the final norm and the output embedding as slices, on the CPU.

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use tdrm_kernels::attention::{self, Heads};
+use tdrm_kernels::panels::Panels;
 use tdrm_kernels::rope::Rotation;
 use tdrm_kernels::{linear, rmsnorm, swiglu};
 
@@ -129,6 +130,16 @@ impl CustomOp1 for Linear {
         })?;
         Tensor::from_vec(dx, x.shape(), &Device::Cpu).map(Some)
     }
+}
+
+pub(super) fn linear_panels(x: &Tensor, w: &Panels, bias: Option<&Weight>) -> Result<Tensor> {
+    let (n, outputs) = (x.elem_count() / w.inputs(), w.outputs());
+    let mut y = vec![0.0; n * outputs];
+    with_slice(x, |x| match bias {
+        None => linear::forward_panels(x, w, &[], &mut y).map_err(kernel),
+        Some(bias) => with_slice(&bias.tensor, |bias| linear::forward_panels(x, w, bias, &mut y).map_err(kernel)),
+    })?;
+    Tensor::from_vec(y, (n, outputs), &Device::Cpu)
 }
 
 pub(super) fn swiglu(gate_up: &Tensor) -> Result<Tensor> {

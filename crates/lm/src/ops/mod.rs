@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use candle_core::{Result, Tensor};
 use tdrm_kernels::Rows;
 use tdrm_kernels::attention::Heads;
+use tdrm_kernels::panels::Panels;
 use tdrm_kernels::rope::RopeTable;
 
 pub(crate) use storage::with_slice;
@@ -61,6 +62,11 @@ pub(crate) fn linear(engine: Engine, x: &Tensor, w: &Weight, bias: Option<&Weigh
         Engine::Fused => fused::linear(x, w, bias),
         Engine::Composed => composed::linear(x, &w.tensor, bias.map(|b| &b.tensor)),
     }
+}
+
+/// `y = x Wᵀ + b` with W in panels, in the fused form where nothing is trained.
+pub(crate) fn linear_panels(x: &Tensor, w: &Panels, bias: Option<&Weight>) -> Result<Tensor> {
+    fused::linear_panels(x, w, bias)
 }
 
 /// `a = silu(g) ⊙ u` of rows `[n, 2F]`, gate before up.
