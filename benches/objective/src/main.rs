@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use serde::Serialize;
-use tdrm_algo::objective::{Advantages, Objective, Preset, SequenceTerms};
+use tdrm_algo::objective::{Advantages, Evaluation, Objective, Preset, SequenceTerms};
 use tdrm_core::Real;
 
 /// Speed of the objectives.
@@ -31,6 +31,9 @@ struct Args {
     /// Longest sequence; the shortest has half of it.
     #[arg(long, default_value_t = 1024)]
     tokens: usize,
+    /// One preset in place of all.
+    #[arg(long)]
+    preset: Option<String>,
 }
 
 const PRESETS: [Preset; 6] = [Preset::Grpo, Preset::Dapo, Preset::DrGrpo, Preset::Gspo, Preset::Cispo, Preset::Gmpo];
@@ -94,7 +97,11 @@ impl<F: Real> Row<F> {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    for preset in PRESETS {
+    let chosen = match &args.preset {
+        Some(name) => vec![serde_json::from_value(name.as_str().into())?],
+        None => PRESETS.to_vec(),
+    };
+    for preset in chosen {
         measure::<f32>(&args, preset, "f32")?;
         measure::<f64>(&args, preset, "f64")?;
     }
@@ -106,11 +113,12 @@ fn measure<F: Real>(args: &Args, preset: Preset, scalar: &'static str) -> Result
     let objective = preset.objective();
     for round in 0..=args.rounds {
         let start = cpu_seconds()?;
-        let mut last = (0.0, 0.0);
         for _ in 0..args.repeats {
-            last = evaluate(&objective, &batch)?;
+            std::hint::black_box(evaluate(&objective, &batch)?);
         }
         let cpu_seconds = (cpu_seconds()? - start) / args.repeats as f64;
+        let last = evaluate(&objective, &batch)?;
+        let largest = last.coefficients.log_probs.iter().flatten().fold(F::zero(), |a, &c| a.max(c.abs()));
         let tokens = batch.rows.iter().map(|row| row.logp.len()).sum();
         let line = Measurement {
             preset,
@@ -119,8 +127,8 @@ fn measure<F: Real>(args: &Args, preset: Preset, scalar: &'static str) -> Result
             tokens,
             cpu_seconds,
             tokens_per_cpu_second: tokens as f64 / cpu_seconds,
-            loss: last.0,
-            largest_coefficient: last.1,
+            loss: last.loss.as_f64(),
+            largest_coefficient: largest.as_f64(),
         };
         if round > 0 {
             println!("{}", serde_json::to_string(&line)?);
@@ -129,13 +137,11 @@ fn measure<F: Real>(args: &Args, preset: Preset, scalar: &'static str) -> Result
     Ok(())
 }
 
-/// The loss and the largest coefficient, from the columns on: what a learner does once per micro-batch.
-fn evaluate<F: Real>(objective: &Objective, batch: &Batch<F>) -> Result<(f64, f64)> {
+/// The loss and its gradient, from the columns on: what a learner does once per micro-batch.
+fn evaluate<F: Real>(objective: &Objective, batch: &Batch<F>) -> Result<Evaluation<F>> {
     let terms = batch.terms();
     let denominators = objective.prepare(&terms)?;
-    let evaluation = objective.evaluate(&terms, &denominators)?;
-    let largest = evaluation.coefficients.log_probs.iter().flatten().fold(F::zero(), |a, &c| a.max(c.abs()));
-    Ok((evaluation.loss.as_f64(), largest.as_f64()))
+    Ok(objective.evaluate(&terms, &denominators)?)
 }
 
 /// CPU time of this thread where the system tells it, wall time elsewhere.

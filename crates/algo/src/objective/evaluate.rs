@@ -121,8 +121,8 @@ impl Objective {
 
 /// Number of tokens that the entropy filter keeps.
 fn kept<F: Real>(terms: &SequenceTerms<'_, F>, cut: Option<f64>) -> f64 {
-    let uncertain = |t: usize| cut.is_none_or(|cut| terms.entropy[t].as_f64() >= cut);
-    (0..terms.logp.len()).filter(|&t| terms.active(t) && uncertain(t)).count() as f64
+    let Some(cut) = cut else { return terms.tokens() as f64 };
+    (0..terms.logp.len()).filter(|&t| terms.active(t) && terms.entropy[t].as_f64() >= cut).count() as f64
 }
 
 fn run<F: Real, S: TokenLoss<F>>(

@@ -29,6 +29,7 @@
 //! ```
 
 mod aggregation;
+mod block;
 mod config;
 mod covariance;
 mod error;

@@ -1,13 +1,10 @@
 //! One sequence of the batch.
-#![expect(
-    clippy::inline_always,
-    reason = "one pass over the tokens: without it each part goes through memory, a quarter slower"
-)]
 
 use std::ops::Range;
 
 use tdrm_core::{NonNegative, Positive, Real};
 
+use super::block::{BLOCK, Block, limited, reduce};
 use super::covariance::Cut;
 use super::kl::sign;
 use super::level::Pool;
@@ -15,6 +12,7 @@ use super::mismatch::Weights;
 use super::{
     Clip, Denominators, Filter, Kl, KlEstimator, Metrics, Objective, Point, RatioLevel, SequenceTerms, TokenLoss,
 };
+use crate::exponential::exp;
 
 /// An objective made ready for a batch: what does not depend on the sequence.
 pub(super) struct Rules<'a, F, S> {
@@ -84,12 +82,10 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
         let mut visit = self.visit(terms);
         let all = 0..terms.logp.len();
         match self.level {
-            RatioLevel::Token => {
-                all.filter(|&t| terms.active(t)).for_each(|t| self.token(&mut visit, t, terms.log_ratio(t)));
-            }
+            RatioLevel::Token => self.tokens(&mut visit, all, None),
             level if level.own_gradient() => {
                 let pooled = self.pool(terms, all.clone()).log_ratio;
-                all.filter(|&t| terms.active(t)).for_each(|t| self.token(&mut visit, t, pooled));
+                self.tokens(&mut visit, all, Some(pooled));
             }
             level if level.by_step() && !terms.step_ends.is_empty() => {
                 let starts = std::iter::once(0).chain(terms.step_ends.iter().copied());
@@ -97,6 +93,8 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
             }
             _ => self.segment(&mut visit, all),
         }
+        self.entropy_bonus(&mut visit);
+        self.covariance_term(&mut visit);
         metrics.absorb(&visit.metrics);
         visit.out
     }
@@ -123,67 +121,76 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
         }
     }
 
-    /// A token with a gradient of its own, at its own log-ratio or at that of its sequence.
-    #[inline(always)]
-    fn token(&self, visit: &mut Visit<'_, '_, F>, t: usize, log_ratio: F) {
-        let (x, dx) = self.limited(log_ratio);
+    /// Tokens with gradients of their own, at their own log-ratios or at that of their sequence.
+    fn tokens(&self, visit: &mut Visit<'_, '_, F>, mut range: Range<usize>, pooled: Option<F>) {
         let terms = visit.terms;
-        let point = Point {
-            log_ratio: x,
-            ratio: x.exp(),
-            logp: terms.logp[t],
-            ref_logp: terms.reference(t),
-            advantage: terms.advantages.at(t),
-            log_ratio_sum: terms.log_ratio(t),
-            log_z: terms.log_z,
-        };
-        let (through, beside) = self.policy_term(visit, t, &point);
-        let (kl_through, kl_beside) = self.regularise(visit, t, point.ratio);
-        visit.out.dlogp[t] = (through + kl_through) * dx + beside + kl_beside;
+        let shared = pooled.map(|x| limited(x, self.limit));
+        let mut block = Block::new();
+        while block.next(terms, &mut range) {
+            match shared {
+                Some((x, _)) => block.shared_ratio(x, exp(x)),
+                None => block.own_ratios(self.limit),
+            }
+            self.policy_term(visit, &mut block, None);
+            self.kl_term(visit, &mut block);
+            let free = |k: usize| shared.unwrap_or_else(|| limited(block.log_ratio[k], self.limit)).1;
+            let through = |k: usize| if free(k) { block.dratio[k] } else { F::zero() };
+            block.update(&mut visit.out.dlogp, |k, _| through(k) + block.dlogp[k]);
+        }
     }
 
     /// The tokens of a segment that share one ratio and its gradient.
     fn segment(&self, visit: &mut Visit<'_, '_, F>, range: Range<usize>) {
         let terms = visit.terms;
         let pooled = self.pool(terms, range.clone());
-        let (x, dx) = self.limited(pooled.log_ratio);
-        let ratio = x.exp();
+        let (x, free) = limited(pooled.log_ratio, self.limit);
+        let ratio = exp(x);
+        let point = Point {
+            log_ratio: x,
+            ratio,
+            logp: pooled.logp,
+            ref_logp: pooled.ref_logp,
+            advantage: F::zero(),
+            log_ratio_sum: pooled.log_ratio_sum,
+            log_z: terms.log_z,
+        };
         let (mut through, mut shared) = (F::zero(), F::zero());
-        for t in range.clone().filter(|&t| terms.active(t)) {
-            let point = Point {
-                log_ratio: x,
-                ratio,
-                logp: pooled.logp,
-                ref_logp: pooled.ref_logp,
-                advantage: terms.advantages.at(t),
-                log_ratio_sum: pooled.log_ratio_sum,
-                log_z: terms.log_z,
-            };
-            let (dratio, dlogp) = self.policy_term(visit, t, &point);
-            let (kl_through, kl_beside) = self.regularise(visit, t, ratio);
-            through = through + dratio + kl_through;
-            shared = shared + dlogp;
-            visit.out.dlogp[t] = kl_beside;
+        let (mut block, mut rest) = (Block::new(), range.clone());
+        while block.next(terms, &mut rest) {
+            block.shared_ratio(x, ratio);
+            self.policy_term(visit, &mut block, Some(&point));
+            shared = shared + block.sum(&block.dlogp);
+            block.dlogp.fill(F::zero());
+            self.kl_term(visit, &mut block);
+            through = through + block.sum(&block.dratio);
+            block.update(&mut visit.out.dlogp, |k, _| block.dlogp[k]);
         }
-        for t in range.filter(|&t| terms.active(t)) {
-            let (_, slope) = self.surrogate.contribution(terms.log_ratio(t), terms.advantages.at(t));
-            visit.out.dlogp[t] = visit.out.dlogp[t] + (through * dx * slope + shared) * pooled.share;
+        if !free {
+            through = F::zero();
+        }
+        let mut rest = range;
+        while block.next(terms, &mut rest) {
+            let slope = |k: usize| self.surrogate.contribution(block.log_ratio[k], block.advantage[k]).1;
+            let pooled = |k: usize| (through * slope(k) + shared) * pooled.share;
+            block.update(&mut visit.out.dlogp, |k, beside| beside + pooled(k));
         }
     }
 
     /// Mean or sum over the active tokens of a segment.
-    #[inline]
-    fn pool(&self, terms: &SequenceTerms<'_, F>, range: Range<usize>) -> Pooled<F> {
+    fn pool(&self, terms: &SequenceTerms<'_, F>, mut range: Range<usize>) -> Pooled<F> {
         let zero = F::zero();
         let (mut pooled, mut tokens) =
             (Pooled { log_ratio: zero, logp: zero, ref_logp: zero, log_ratio_sum: zero, share: F::one() }, 0usize);
-        for t in range.filter(|&t| terms.active(t)) {
-            let x = terms.log_ratio(t);
-            tokens += 1;
-            pooled.log_ratio = pooled.log_ratio + self.surrogate.contribution(x, terms.advantages.at(t)).0;
-            pooled.log_ratio_sum = pooled.log_ratio_sum + x;
-            pooled.logp = pooled.logp + terms.logp[t];
-            pooled.ref_logp = pooled.ref_logp + terms.reference(t);
+        let mut block = Block::new();
+        while block.next(terms, &mut range) {
+            tokens += block.len();
+            let n = block.len();
+            let contribution = |k: usize| self.surrogate.contribution(block.log_ratio[k], block.advantage[k]).0;
+            let contributions: [F; BLOCK] = std::array::from_fn(contribution);
+            pooled.log_ratio = pooled.log_ratio + reduce(&contributions[..n], |sum, x| sum + x);
+            pooled.log_ratio_sum = pooled.log_ratio_sum + block.sum(&block.log_ratio);
+            pooled.logp = pooled.logp + block.sum(&block.logp);
+            pooled.ref_logp = pooled.ref_logp + block.sum(&block.reference);
         }
         let length = F::count(tokens) + self.surrogate.length_epsilon();
         if self.level.pool() == Pool::Mean && length > zero {
@@ -195,113 +202,92 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
         pooled
     }
 
-    /// x clamped to ± the limit, and the derivative of that.
-    #[inline(always)]
-    fn limited(&self, x: F) -> (F, F) {
-        if x > self.limit {
-            (self.limit, F::zero())
-        } else if x < -self.limit {
-            (-self.limit, F::zero())
+    /// The surrogate at the tokens of a block: its loss into the total, its weighted derivatives into the block.
+    fn policy_term(&self, visit: &mut Visit<'_, '_, F>, block: &mut Block<F>, pooled: Option<&Point<F>>) {
+        let terms = visit.terms;
+        visit.observe_ratios(block);
+        let equal = matches!(visit.mismatch, Weights::Equal);
+        let dropped = if equal && self.entropy_cut.is_none() && !visit.drops_negative {
+            let weight = visit.weight;
+            block.evaluate(self.surrogate, pooled, terms.log_z, |_, _| Some(weight))
         } else {
-            (x, F::one())
-        }
-    }
-
-    /// Adds the surrogate at a token; returns its derivatives through the ratio and beside it.
-    #[inline(always)]
-    fn policy_term(&self, visit: &mut Visit<'_, '_, F>, t: usize, point: &Point<F>) -> (F, F) {
-        visit.observe_ratio(t, point.ratio);
-        if !self.keeps(visit, t, point.advantage) {
-            visit.metrics.dropped += 1.0;
-            return (F::zero(), F::zero());
-        }
-        let dual = self.surrogate.at(point);
-        let weight = visit.weight * visit.mismatch.at(visit.terms, t);
-        visit.observe_clip(dual.clip);
-        visit.out.loss = visit.out.loss + weight * dual.loss;
+            let weight = |t: usize| visit.weight * visit.mismatch.at(terms, t);
+            let weight = |t: usize, advantage: F| self.keeps(visit, t, advantage).then(|| weight(t));
+            block.evaluate(self.surrogate, pooled, terms.log_z, weight)
+        };
+        visit.metrics.dropped += dropped;
+        visit.observe_clips(block);
+        visit.out.loss = visit.out.loss + block.sum(&block.loss);
         if self.surrogate.learns_log_z() {
-            visit.out.dlog_z = visit.out.dlog_z + weight * dual.dlogp;
+            visit.out.dlog_z = visit.out.dlog_z + block.sum(&block.dlogp);
         }
-        (weight * dual.dratio, weight * dual.dlogp)
     }
 
-    #[inline(always)]
     fn keeps(&self, visit: &Visit<'_, '_, F>, t: usize, advantage: F) -> bool {
         self.uncertain(visit.terms, t) && !(visit.drops_negative && advantage < F::zero())
     }
 
-    #[inline(always)]
     fn uncertain(&self, terms: &SequenceTerms<'_, F>, t: usize) -> bool {
         self.entropy_cut.is_none_or(|cut| terms.entropy[t].as_f64() >= cut)
     }
 
-    /// Adds KL, covariance penalty and entropy bonus of a token; returns derivatives through the ratio and beside it.
-    #[inline(always)]
-    fn regularise(&self, visit: &mut Visit<'_, '_, F>, t: usize, ratio: F) -> (F, F) {
-        self.entropy_bonus(visit, t);
-        let (through, beside) = self.kl_term(visit, t, ratio);
-        (through, beside + self.covariance_term(visit, t))
-    }
-
-    #[inline(always)]
-    fn kl_term(&self, visit: &mut Visit<'_, '_, F>, t: usize, ratio: F) -> (F, F) {
-        let Some(kl) = self.kl else { return (F::zero(), F::zero()) };
+    /// Adds the KL to the derivatives of a block through the ratio and beside it, and to the loss.
+    fn kl_term(&self, visit: &mut Visit<'_, '_, F>, block: &mut Block<F>) {
+        let Some(kl) = self.kl else { return };
         let weight = visit.weight * kl.coefficient.get::<F>();
-        let factor = if kl.weighted_by_ratio { ratio } else { F::one() };
-        let (value, slope) = if let Some(dkl) = &mut visit.out.dkl {
-            dkl[t] = weight * factor;
-            (visit.terms.full_kl[t], F::zero())
-        } else {
-            let dual = kl.at(visit.terms.logp[t] - visit.terms.ref_logp[t]);
-            (dual.value, dual.dlogp)
-        };
-        visit.metrics.kl += (factor * value).as_f64();
-        visit.out.loss = visit.out.loss + weight * factor * value;
-        let through = if kl.weighted_by_ratio { weight * factor * value } else { F::zero() };
-        (through, weight * factor * slope)
-    }
-
-    #[inline(always)]
-    fn covariance_term(&self, visit: &mut Visit<'_, '_, F>, t: usize) -> F {
-        let terms = visit.terms;
-        match self.penalty {
-            Some((coefficient, cut)) if cut.takes(terms.advantages.at(t), terms.logp[t]) => {
-                let x = terms.log_ratio(t);
-                visit.out.loss = visit.out.loss + visit.weight * coefficient * x.abs();
-                visit.weight * coefficient * sign(x)
+        for k in 0..block.len() {
+            let factor = if kl.weighted_by_ratio { block.ratio[k] } else { F::one() };
+            let (value, slope) = if let Some(dkl) = &mut visit.out.dkl {
+                let t = block.position(k);
+                dkl[t] = weight * factor;
+                (visit.terms.full_kl[t], F::zero())
+            } else {
+                let dual = kl.at(block.logp[k] - block.reference[k]);
+                (dual.value, dual.dlogp)
+            };
+            visit.metrics.kl += (factor * value).as_f64();
+            visit.out.loss = visit.out.loss + weight * factor * value;
+            if kl.weighted_by_ratio {
+                block.dratio[k] = block.dratio[k] + weight * factor * value;
             }
-            _ => F::zero(),
+            block.dlogp[k] = block.dlogp[k] + weight * factor * slope;
         }
     }
 
-    #[inline(always)]
-    fn entropy_bonus(&self, visit: &mut Visit<'_, '_, F>, t: usize) {
-        let Some(&entropy) = visit.terms.entropy.get(t) else { return };
-        visit.metrics.entropy += entropy.as_f64();
-        let uncertain = self.uncertain(visit.terms, t);
-        if let Some(dentropy) = visit.out.dentropy.as_mut().filter(|_| uncertain) {
-            let weight = self.eta * visit.entropy_weight;
-            dentropy[t] = -weight;
-            visit.out.loss = visit.out.loss - weight * entropy;
+    fn covariance_term(&self, visit: &mut Visit<'_, '_, F>) {
+        let (terms, Some((coefficient, cut))) = (visit.terms, self.penalty) else { return };
+        let takes = |t: usize| terms.active(t) && cut.takes(terms.advantages.at(t), terms.logp[t]);
+        for t in (0..terms.logp.len()).filter(|&t| takes(t)) {
+            let (x, weight) = (terms.log_ratio(t), visit.weight * coefficient);
+            visit.out.loss = visit.out.loss + weight * x.abs();
+            visit.out.dlogp[t] = visit.out.dlogp[t] + weight * sign(x);
+        }
+    }
+
+    fn entropy_bonus(&self, visit: &mut Visit<'_, '_, F>) {
+        let terms = visit.terms;
+        for (t, &entropy) in terms.entropy.iter().enumerate().filter(|&(t, _)| terms.active(t)) {
+            visit.metrics.entropy += entropy.as_f64();
+            let uncertain = self.uncertain(terms, t);
+            if let Some(dentropy) = visit.out.dentropy.as_mut().filter(|_| uncertain) {
+                let weight = self.eta * visit.entropy_weight;
+                dentropy[t] = -weight;
+                visit.out.loss = visit.out.loss - weight * entropy;
+            }
         }
     }
 }
 
 impl<F: Real> Visit<'_, '_, F> {
-    #[inline(always)]
-    fn observe_ratio(&mut self, t: usize, ratio: F) {
-        self.metrics.ratio_mean += ratio.as_f64();
-        self.metrics.ratio_max = self.metrics.ratio_max.max(ratio.as_f64());
-        self.metrics.approx_kl -= self.terms.log_ratio(t).as_f64();
+    fn observe_ratios(&mut self, block: &Block<F>) {
+        self.metrics.ratio_mean += block.sum(&block.ratio).as_f64();
+        self.metrics.ratio_max = self.metrics.ratio_max.max(block.largest_ratio().as_f64());
+        self.metrics.approx_kl -= block.sum(&block.log_ratio).as_f64();
     }
 
-    #[inline(always)]
-    fn observe_clip(&mut self, clip: Clip) {
-        match clip {
-            Clip::None => {}
-            Clip::Low => self.metrics.clip_fraction_low += 1.0,
-            Clip::High => self.metrics.clip_fraction_high += 1.0,
-            Clip::Dual => self.metrics.clip_fraction_dual += 1.0,
-        }
+    fn observe_clips(&mut self, block: &Block<F>) {
+        self.metrics.clip_fraction_low += block.clipped(Clip::Low);
+        self.metrics.clip_fraction_high += block.clipped(Clip::High);
+        self.metrics.clip_fraction_dual += block.clipped(Clip::Dual);
     }
 }

@@ -87,12 +87,6 @@ impl<'a, F: Real> SequenceTerms<'a, F> {
         if self.old_logp.is_empty() { F::zero() } else { self.logp[t] - self.old_logp[t] }
     }
 
-    /// log π_ref,t; zero where it is not given.
-    #[inline]
-    pub(super) fn reference(&self, t: usize) -> F {
-        if self.ref_logp.is_empty() { F::zero() } else { self.ref_logp[t] }
-    }
-
     /// log π_old,t.
     #[inline]
     pub(super) fn old(&self, t: usize) -> F {

@@ -50,13 +50,10 @@ impl Cispo {
 impl<F: Real> TokenLoss<F> for Cispo {
     fn at(&self, p: &Point<F>) -> Dual<F> {
         let (low, high) = self.bounds();
-        let (weight, clip) = if p.ratio > high {
-            (high, Clip::High)
-        } else if p.ratio < low {
-            (low, Clip::Low)
-        } else {
-            (p.ratio, Clip::None)
-        };
-        Dual::weighted_score(weight * p.advantage, p.logp, clip)
+        let (above, below) = (p.ratio > high, p.ratio < low);
+        // Three choices that wait for nothing: they become selections, where one branch over all three would be guessed.
+        let weight = if above { high } else { p.ratio };
+        let weight = if below { low } else { weight };
+        Dual::weighted_score(weight * p.advantage, p.logp, Clip::of(below, above))
     }
 }

@@ -63,6 +63,20 @@ pub enum Clip {
     Dual,
 }
 
+impl Clip {
+    /// The bound of a ratio that is below the lower or above the upper one.
+    #[inline]
+    pub(super) fn of(below: bool, above: bool) -> Self {
+        if above {
+            Self::High
+        } else if below {
+            Self::Low
+        } else {
+            Self::None
+        }
+    }
+}
+
 /// A loss and its derivatives.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dual<F> {
