@@ -7,6 +7,7 @@ mod generate;
 mod model;
 mod ops;
 mod policy;
+mod scorer;
 pub mod tokens;
 mod train;
 mod weights;
@@ -18,5 +19,7 @@ pub use generate::{Branch, Completion, Finish, Generation, Progress, Prompt, Ses
 pub use model::{Model, Scores, Sequence, ValueSequence};
 pub use ops::Engine;
 pub use policy::LmPolicy;
+pub use scorer::{Reader, ScoreInput, Scorer, StepFormat, StepScores};
+pub use tdrm_algo::sampling::{GenerationConfig, SamplingConfig};
 pub use tdrm_kernels::optimiser::{Decay, Optimiser, Schedule};
-pub use train::{PolicyCoefficients, StepReport, Trainer};
+pub use train::{LmLearner, PolicyCoefficients, StepReport, Trainer};

@@ -5,6 +5,7 @@ mod outputs;
 mod pass;
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +20,7 @@ use crate::ops::{Engine, Packing, Weight, with_slice};
 use crate::weights::{self, Checkpoint, Fresh, Layout, Spec, ValueHead};
 use crate::{HeadKind, LmError};
 
-pub(crate) use batch::{Packed, check_temperature, check_tokens};
+pub(crate) use batch::{Packed, check_temperature, check_tokens, micro_batches};
 pub use batch::{Sequence, ValueSequence};
 pub use outputs::Scores;
 pub(crate) use outputs::{CHUNK, pick, target_scores, to_vec};
@@ -167,14 +168,31 @@ impl Model {
     /// # Errors
     /// If there is no tensor of this name.
     pub fn tensor(&self, name: &str) -> Result<Vec<f32>, LmError> {
+        let (id, range) = self.find(name)?;
+        self.with_values(id, |values| Ok(values[range].to_vec()))
+    }
+
+    /// Replaces the values of a tensor, in this model and the clones that share its parameters.
+    ///
+    /// # Errors
+    /// If there is no tensor of this name, or it has another number of elements.
+    pub fn set_tensor(&self, name: &str, values: &[f32]) -> Result<(), LmError> {
+        let (id, range) = self.find(name)?;
+        if range.len() != values.len() {
+            return Err(LmError::setting(&format!("elements of {name}"), range.len().to_string(), values.len()));
+        }
+        let mut whole = self.parameter_values(id)?;
+        whole[range].copy_from_slice(values);
+        self.set_parameter(id, whole)
+    }
+
+    /// Where a tensor lies: its parameter and the range of its elements.
+    fn find(&self, name: &str) -> Result<(usize, Range<usize>), LmError> {
         let found = self.specs().enumerate().find_map(|(id, spec)| {
             let mut parts = spec.parts.iter().zip(spec.ranges());
             parts.find_map(|(part, range)| (part.name == name).then_some((id, range)))
         });
-        let Some((id, range)) = found else {
-            return Err(LmError::setting("tensor", "one of this model's", name));
-        };
-        self.with_values(id, |values| Ok(values[range].to_vec()))
+        found.ok_or_else(|| LmError::setting("tensor", "one of this model's", name))
     }
 
     /// A copy that does not change with this model.
@@ -233,6 +251,13 @@ impl Model {
     /// All parameters' specs, an adapter's included.
     pub(crate) fn specs(&self) -> impl Iterator<Item = &Spec> {
         self.layout.specs.iter().chain(self.adapter.iter().flat_map(|adapter| &adapter.specs))
+    }
+
+    /// Replaces a parameter's values.
+    pub(crate) fn set_parameter(&self, id: usize, values: Vec<f32>) -> Result<(), LmError> {
+        let parameter = &self.parameters[id];
+        let values = Tensor::from_vec(values, parameter.shape(), &self.device)?.to_dtype(parameter.dtype())?;
+        Ok(parameter.set(&values)?)
     }
 
     /// A parameter's values.

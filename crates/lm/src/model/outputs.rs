@@ -37,6 +37,19 @@ impl Model {
         self.logits_from(tokens, tokens.len().saturating_sub(1))
     }
 
+    /// Logits after the tokens at ascending positions, row-major `[P, V]`.
+    ///
+    /// # Errors
+    /// As [`Model::logits`]; if a position lies outside the sequence or the positions do not ascend.
+    pub fn logits_at(&self, tokens: &[u32], positions: &[usize]) -> Result<Vec<f32>, LmError> {
+        self.lm_head()?;
+        let sequence = ValueSequence { tokens: tokens.to_vec(), positions: positions.to_vec() };
+        let packed = Packed::for_positions(self.config(), &[sequence])?;
+        let pass = self.pass();
+        let hidden = self.hidden(&pass, &packed)?;
+        to_vec(&pass.logits(&pick(&hidden, &packed.picks)?)?)
+    }
+
     fn logits_from(&self, tokens: &[u32], first: usize) -> Result<Vec<f32>, LmError> {
         self.lm_head()?;
         let pass = self.pass();

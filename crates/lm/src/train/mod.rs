@@ -1,7 +1,9 @@
 //! Training: accumulate gradients through the caller's coefficients, then step.
 
+mod learner;
 mod run;
 mod slot;
+mod state;
 
 use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use tdrm_kernels::optimiser::Optimiser;
 
 use crate::LmError;
 use crate::model::{Model, Packed, Pass, Scores, Sequence, ValueSequence, check_temperature, pick, to_vec};
+pub use learner::LmLearner;
 use run::Run;
 use slot::Slot;
 

@@ -40,6 +40,16 @@ impl Slot {
         self.undecayed = parts.map(|(_, range)| range).collect();
     }
 
+    /// Elements.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether anything is trained.
+    pub(super) fn is_trained(&self) -> bool {
+        !self.trained.is_empty()
+    }
+
     /// Whether these elements are trained.
     pub(super) fn trains(&self, range: &Range<usize>) -> bool {
         self.trained.contains(range)

@@ -4,7 +4,7 @@
 //! model's memory and that of one tensor in the file's type. (candle's CPU tensors own their memory, so mapping the file
 //! would not save the copy.)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -37,6 +37,8 @@ pub(crate) struct Checkpoint {
     files: Vec<PathBuf>,
     entries: BTreeMap<String, Entry>,
     read: BTreeSet<String>,
+    /// Of the last file.
+    metadata: HashMap<String, String>,
 }
 
 /// `model.safetensors.index.json`.
@@ -58,8 +60,8 @@ impl Checkpoint {
         for (tensor, file) in &weight_map {
             shards.entry(file).or_default().push(tensor);
         }
-        let mut checkpoint =
-            Self { path: index.clone(), files: Vec::new(), entries: BTreeMap::new(), read: BTreeSet::new() };
+        let (entries, read) = (BTreeMap::new(), BTreeSet::new());
+        let mut checkpoint = Self { path: index.clone(), files: Vec::new(), entries, read, metadata: HashMap::new() };
         for (file, tensors) in shards {
             let plain = Path::new(file).file_name().is_some_and(|name| name == file);
             if !plain {
@@ -67,7 +69,7 @@ impl Checkpoint {
                 return Err(LmError::Format { path: index, reason });
             }
             let path = directory.join(file);
-            let header = header(&path, checkpoint.files.len())?;
+            let (header, _) = header(&path, checkpoint.files.len())?;
             for tensor in tensors {
                 let Some(entry) = header.get(tensor) else {
                     let reason = format!("the index says it holds {tensor}, which it does not");
@@ -83,8 +85,8 @@ impl Checkpoint {
 
     /// Opens one file.
     pub(crate) fn of_file(path: &Path) -> Result<Self, LmError> {
-        let (path, entries) = (path.to_owned(), header(path, 0)?);
-        let mut checkpoint = Self { path: path.clone(), files: vec![path], entries, read: BTreeSet::new() };
+        let (path, (entries, metadata)) = (path.to_owned(), header(path, 0)?);
+        let mut checkpoint = Self { path: path.clone(), files: vec![path], entries, read: BTreeSet::new(), metadata };
         checkpoint.canonical_names();
         Ok(checkpoint)
     }
@@ -103,6 +105,11 @@ impl Checkpoint {
     /// Whether there is such a tensor.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
+    }
+
+    /// A text that the file holds beside its tensors.
+    pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
     }
 
     /// Names of tensors that nobody has read.
@@ -141,8 +148,8 @@ impl Checkpoint {
     }
 }
 
-/// Reads and checks the header of a file.
-fn header(path: &Path, file: usize) -> Result<BTreeMap<String, Entry>, LmError> {
+/// Reads and checks the header of a file: its tensors and its metadata.
+fn header(path: &Path, file: usize) -> Result<(BTreeMap<String, Entry>, HashMap<String, String>), LmError> {
     let wrong = |reason: String| LmError::Format { path: path.to_owned(), reason };
     let mut reader = File::open(path).map_err(LmError::io(path))?;
     let size = reader.metadata().map_err(LmError::io(path))?.len();
@@ -175,5 +182,5 @@ fn header(path: &Path, file: usize) -> Result<BTreeMap<String, Entry>, LmError> 
         let (dtype, shape) = (info.dtype, info.shape.clone());
         entries.insert(name, Entry { file, dtype, shape, start: data + start, len: (end - start) as usize });
     }
-    Ok(entries)
+    Ok((entries, metadata.metadata().clone().unwrap_or_default()))
 }

@@ -40,9 +40,18 @@ pub(crate) fn write_tensors<'a>(
     path: &Path,
     tensors: impl Iterator<Item = (String, Vec<usize>, &'a [f32])>,
 ) -> Result<(), LmError> {
+    write_tensors_with(path, tensors, &[("format", "pt".to_owned())])
+}
+
+/// Writes named tensors with other metadata.
+pub(crate) fn write_tensors_with<'a>(
+    path: &Path,
+    tensors: impl Iterator<Item = (String, Vec<usize>, &'a [f32])>,
+    metadata: &[(&str, String)],
+) -> Result<(), LmError> {
     let tensors: Vec<_> = tensors.map(|(name, shape, values)| (name, Floats { shape, values })).collect();
     let views = tensors.iter().map(|(name, tensor)| (name, tensor));
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let metadata: HashMap<_, _> = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let temporary = beside(path);
     let wrong = |error: safetensors::SafeTensorError| {
         // The error that matters is the first one.
