@@ -43,15 +43,31 @@ const TABLE: &[Row] = &[
     row("tdrm-testkit", &["proptest", "tdrm-algo", "tdrm-core", "tdrm-envs"]),
     row("tdrm-kernels", &["gemm", "half", "libc", "rayon"]),
     row(
+        "tdrm-lm",
+        &[
+            "candle-core",
+            "half",
+            "minijinja",
+            "minijinja-contrib",
+            "rand_distr",
+            "rayon",
+            "safetensors",
+            "serde_json",
+            "tdrm-algo",
+            "tdrm-core",
+            "tdrm-kernels",
+            "tokenizers",
+        ],
+    ),
+    row(
         "tdrm-dfdx",
         &["dfdx", "half", "rand_distr", "rayon", "safetensors", "serde_json", "tdrm-algo", "tdrm-core", "tdrm-kernels"],
     ),
-    row(
-        "tdrm-recipes",
-        &[
+    Row {
+        package: "tdrm-recipes",
+        may: Some(&[
             "plotters",
             "rayon",
-            "safetensors",
             "serde_json",
             "tdrm-algo",
             "tdrm-core",
@@ -60,8 +76,9 @@ const TABLE: &[Row] = &[
             "tdrm-kernels",
             "tdrm-verify",
             "toml",
-        ],
-    ),
+        ]),
+        optional: &["safetensors", "tdrm-lm"],
+    },
     Row { package: "tdrm-cli", may: None, optional: &[] },
     Row { package: "tdrm", may: None, optional: &[] },
 ];

@@ -32,6 +32,20 @@ pub(crate) enum Command {
     /// Look at environments.
     #[command(subcommand)]
     Env(EnvCommand),
+    /// Use a Hugging Face checkpoint: JSON lines in, JSON lines out.
+    #[cfg(feature = "lm")]
+    #[command(subcommand)]
+    Lm(LmCommand),
+    /// Score prompts, chats, texts or tokens with a reward model: JSON lines in, JSON lines out.
+    ///
+    /// Lines: {"prompt": …, "steps": […]}, {"messages": […]}, {"text": …}, {"tokens": […]}, or {"tokens": […],
+    /// "step_ends": […]} with the positions of the steps' last tokens. Answers: {"step_scores": […], "score": …}.
+    #[cfg(feature = "lm")]
+    Score(ScoreArgs),
+    /// Train Hugging Face checkpoints.
+    #[cfg(feature = "lm")]
+    #[command(subcommand)]
+    Train(TrainCommand),
 }
 
 #[derive(Debug, Args)]
@@ -123,5 +137,201 @@ pub(crate) enum EnvCommand {
         /// A setting, as in `--set gamma=0.99 --set map=SF/HG`.
         #[arg(long = "set", value_name = "KEY=VALUE")]
         settings: Vec<String>,
+    },
+}
+
+/// A Hugging Face model and how it runs.
+#[cfg(feature = "lm")]
+#[derive(Debug, Args)]
+pub(crate) struct CheckpointArgs {
+    /// Hugging Face directory: config.json, model.safetensors or its shards, tokenizer files.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Directory of a LoRA adapter in PEFT's format.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// Where it runs.
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub(crate) device: Device,
+    /// Type of the activations.
+    #[arg(long, value_enum, default_value = "f32")]
+    pub(crate) dtype: Dtype,
+    /// Fused kernels, or candle's own operations.
+    #[arg(long, value_enum, default_value = "fused")]
+    pub(crate) engine: EngineArg,
+}
+
+#[cfg(feature = "lm")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Device {
+    Cpu,
+    Cuda,
+}
+
+#[cfg(feature = "lm")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Dtype {
+    F32,
+    Bf16,
+    F16,
+}
+
+#[cfg(feature = "lm")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum EngineArg {
+    Fused,
+    Composed,
+}
+
+/// Where the lines come from.
+#[cfg(feature = "lm")]
+#[derive(Debug, Args)]
+pub(crate) struct LmInput {
+    /// Read from this file instead of standard input.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) input: Option<PathBuf>,
+}
+
+#[cfg(feature = "lm")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum LmCommand {
+    /// {"tokens": […]} → {"logits": [[V] of each token]}.
+    Logits {
+        #[command(flatten)]
+        checkpoint: CheckpointArgs,
+        #[command(flatten)]
+        input: LmInput,
+        /// Only those after the last token: {"logits": [V]}.
+        #[arg(long)]
+        last: bool,
+    },
+    /// {"tokens": […]}, {"prompt": …} or {"messages": […]} → new tokens, their log-probabilities, the text, and why it
+    /// ended. What the command line does not say comes from the checkpoint's generation_config.json.
+    Generate(GenerateArgs),
+    /// {"tokens": […]} → {"loss": mean next-token loss, "grad_norms": {tensor: norm}}.
+    Grads {
+        #[command(flatten)]
+        checkpoint: CheckpointArgs,
+        #[command(flatten)]
+        input: LmInput,
+    },
+    /// {"text": …, "add_special_tokens": true} → {"tokens": […], "offsets": […]}; needs tokenizer files only.
+    Encode {
+        /// Directory with tokenizer.json.
+        #[arg(long, value_name = "DIR")]
+        model: PathBuf,
+        #[command(flatten)]
+        input: LmInput,
+    },
+    /// {"tokens": […], "skip_special_tokens": false} → {"text": …}; needs tokenizer files only.
+    Decode {
+        /// Directory with tokenizer.json.
+        #[arg(long, value_name = "DIR")]
+        model: PathBuf,
+        #[command(flatten)]
+        input: LmInput,
+    },
+    /// {"messages": …, "tools": …, "add_generation_prompt": …, "template_args": …} → {"text": …, "tokens": […]}; needs
+    /// tokenizer files only.
+    Chat {
+        /// Directory with tokenizer.json.
+        #[arg(long, value_name = "DIR")]
+        model: PathBuf,
+        #[command(flatten)]
+        input: LmInput,
+    },
+}
+
+#[cfg(feature = "lm")]
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    pub(crate) checkpoint: CheckpointArgs,
+    #[command(flatten)]
+    pub(crate) input: LmInput,
+    /// The most probable tokens.
+    #[arg(long)]
+    pub(crate) greedy: bool,
+    /// Draw, though the checkpoint's settings do not say so.
+    #[arg(long, conflicts_with = "greedy")]
+    pub(crate) sample: bool,
+    /// Draw at this temperature.
+    #[arg(long, conflicts_with = "greedy")]
+    pub(crate) temperature: Option<f64>,
+    /// Draw from the K most probable tokens; 0 for all.
+    #[arg(long, conflicts_with = "greedy", value_name = "K")]
+    pub(crate) top_k: Option<usize>,
+    /// Draw from the most probable tokens that have this share together.
+    #[arg(long, conflicts_with = "greedy", value_name = "P")]
+    pub(crate) top_p: Option<f64>,
+    /// Draw from tokens with at least this share of the largest probability.
+    #[arg(long, conflicts_with = "greedy", value_name = "P")]
+    pub(crate) min_p: Option<f64>,
+    /// Draw from the locally typical tokens that have this share together.
+    #[arg(long, conflicts_with = "greedy", value_name = "P")]
+    pub(crate) typical_p: Option<f64>,
+    /// Divide positive and multiply negative logits of tokens that have occurred.
+    #[arg(long)]
+    pub(crate) repetition_penalty: Option<f64>,
+    /// No sequence of this many tokens occurs twice; 0 for no such rule.
+    #[arg(long, value_name = "N")]
+    pub(crate) no_repeat_ngram_size: Option<usize>,
+    /// Longest continuation.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_new_tokens: Option<usize>,
+    /// Go on after an end of sequence.
+    #[arg(long)]
+    pub(crate) ignore_eos: bool,
+    /// End when the text holds this; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    /// Seed; each line has its own child of it.
+    #[arg(long, default_value = "0")]
+    pub(crate) seed: u64,
+}
+
+#[cfg(feature = "lm")]
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    #[command(flatten)]
+    pub(crate) checkpoint: CheckpointArgs,
+    #[command(flatten)]
+    pub(crate) input: LmInput,
+    /// Implicit reward: β times the log-ratio to this reference policy.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) reference: Option<PathBuf>,
+    /// β of the implicit reward.
+    #[arg(long, default_value = "1.0")]
+    pub(crate) beta: f64,
+    /// Read the next-token probability of this token …
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) positive: Option<String>,
+    /// … against this one.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) negative: Option<String>,
+    /// Steps are followed by this text, where they are scored.
+    #[arg(long, value_name = "TEXT", conflicts_with = "step_token")]
+    pub(crate) step_separator: Option<String>,
+    /// With --step-separator: the prompt goes through the chat template.
+    #[arg(long)]
+    pub(crate) chat: bool,
+    /// Steps are followed by this special token inside of a chat, where they are scored.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) step_token: Option<String>,
+    /// With --step-token: the system message of that chat.
+    #[arg(long)]
+    pub(crate) system: Option<String>,
+}
+
+#[cfg(feature = "lm")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrainCommand {
+    /// Replay a recorded run of TRL's trainers and compare losses, gradient norms and final weights.
+    Replay {
+        /// The trace, with `<name>.final.safetensors` beside it for the weights.
+        #[arg(value_name = "TRACE.json")]
+        trace: PathBuf,
+        #[command(flatten)]
+        checkpoint: CheckpointArgs,
     },
 }

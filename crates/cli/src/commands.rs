@@ -22,6 +22,12 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Some(Command::Verify(args)) => verify(&args),
         Some(Command::Env(EnvCommand::Dump { name, settings })) => dump(&name, &settings),
         Some(Command::Gsm8k(args)) => gsm8k::run(&args),
+        #[cfg(feature = "lm")]
+        Some(Command::Lm(command)) => crate::lm::lm(command),
+        #[cfg(feature = "lm")]
+        Some(Command::Score(args)) => crate::lm::score(&args),
+        #[cfg(feature = "lm")]
+        Some(Command::Train(command)) => crate::lm::train(&command),
         None => main_job(&cli.cycle),
     }
 }

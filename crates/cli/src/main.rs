@@ -6,6 +6,8 @@ mod args;
 mod commands;
 mod gsm8k;
 mod lines;
+#[cfg(feature = "lm")]
+mod lm;
 mod observe;
 
 use std::process::ExitCode;

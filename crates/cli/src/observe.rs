@@ -111,3 +111,9 @@ pub(crate) fn print(text: &str) -> Result<()> {
         done => done.context("writing the output"),
     }
 }
+
+/// Says what may be wrong, on standard error.
+#[cfg(feature = "lm")]
+pub(crate) fn warn(text: &str) {
+    say(&format!("warning: {text}"));
+}

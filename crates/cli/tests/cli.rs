@@ -155,3 +155,89 @@ fn ctrl_c_ends_the_main_job_with_a_message_and_the_same_command_resumes() {
     assert!(out_path.join("state/seed-7/sample-for-training.json").exists());
     fs::remove_dir_all(&out).unwrap();
 }
+
+/// Hugging Face checkpoints; the embedded model is one.
+#[cfg(feature = "lm")]
+mod lm {
+    use super::{answers, folder, refused};
+    use std::fs;
+    use std::path::Path;
+
+    const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../recipes/model");
+
+    fn number(line: &str, field: &str) -> f64 {
+        serde_json::from_str::<serde_json::Value>(line).unwrap()[field].as_f64().unwrap()
+    }
+
+    #[test]
+    fn a_bad_line_is_answered_and_the_next_one_too() {
+        let lines = "{\"tokens\": [1, 99999]}\n{\"tokenz\": [1]}\nno json\n{\"tokens\": [1, 2]}\n";
+        let got = answers(&["lm", "logits", "--last", "--model", MODEL], lines);
+        assert!(got[0].contains("expected tokens below") && got[0].contains("99999"), "{}", got[0]);
+        assert!(got[1].contains("unknown field `tokenz`"), "{}", got[1]);
+        assert!(got[2].contains("error") && got[3].contains("\"logits\":["), "{got:?}");
+    }
+
+    #[test]
+    fn generation_gives_new_tokens_only_and_the_same_ones_for_a_seed() {
+        let line = "{\"tokens\": [1, 2, 3]}\n";
+        let common = ["lm", "generate", "--model", MODEL, "--max-new-tokens", "5", "--ignore-eos"];
+        for flags in [&["--greedy"][..], &["--temperature", "1", "--top-k", "0", "--seed", "3"]] {
+            let run = || answers(&[&common[..], flags].concat(), line);
+            let (first, second) = (run(), run());
+            assert_eq!(first, second);
+            let value: serde_json::Value = serde_json::from_str(&first[0]).unwrap();
+            assert_eq!(value["tokens"].as_array().unwrap().len(), 5, "{value}");
+            assert_eq!(value["finish"], "length");
+        }
+    }
+
+    #[test]
+    fn gradients_are_told_by_name() {
+        let got = answers(&["lm", "grads", "--model", MODEL], "{\"tokens\": [1, 2, 3]}\n{\"tokens\": [1]}\n");
+        assert!(number(&got[0], "loss") > 0.0 && got[0].contains("model.norm.weight"), "{}", got[0]);
+        assert!(got[1].contains("at least 2"), "{}", got[1]);
+    }
+
+    #[test]
+    fn text_goes_to_tokens_and_back() {
+        let encoded = answers(&["lm", "encode", "--model", MODEL], "{\"text\": \"12+7=\"}\n");
+        let value: serde_json::Value = serde_json::from_str(&encoded[0]).unwrap();
+        let line = format!("{{\"tokens\": {}}}\n", value["tokens"]);
+        assert!(answers(&["lm", "decode", "--model", MODEL], &line)[0].contains("12+7="));
+    }
+
+    #[test]
+    fn a_model_without_a_head_for_scores_is_refused() {
+        assert!(refused(&["score", "--model", MODEL]).contains("no head for scores"));
+        assert!(refused(&["lm", "logits", "--model", "/no/such/thing"]).contains("/no/such/thing/config.json"));
+    }
+
+    #[test]
+    fn hostile_checkpoints_are_named() {
+        let directory = folder("hostile");
+        let path = directory.to_str().unwrap();
+        let weights = fs::read(Path::new(MODEL).join("model.safetensors")).unwrap();
+        let config = fs::read_to_string(Path::new(MODEL).join("config.json")).unwrap();
+        let refusal = |config: &str, weights: &[u8]| {
+            fs::write(directory.join("config.json"), config).unwrap();
+            fs::write(directory.join("model.safetensors"), weights).unwrap();
+            refused(&["lm", "logits", "--model", path])
+        };
+        assert!(refusal("{", &weights).contains("config.json"));
+        assert!(refusal("[]", &weights).contains("expected an object"));
+        assert!(refusal(&config, &weights[..weights.len() / 2]).contains("lies at bytes"));
+        assert!(refusal(&config, &[255; 64]).contains("a header of"));
+        assert!(refusal(&config, b"abc").contains("at least 8 bytes"));
+        let wider = config.replace("\"intermediate_size\": ", "\"intermediate_size\": 1");
+        assert!(refusal(&wider, &weights).contains("expected shape"));
+        let more = config.replace("\"vocab_size\": ", "\"vocab_size\": 1");
+        assert!(refusal(&more, &weights).contains("embed_tokens.weight: expected shape"));
+        let mut nan = weights.clone();
+        let end = nan.len();
+        nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+        assert!(refusal(&config, &nan).contains("is not finite"));
+        fs::remove_file(directory.join("model.safetensors")).unwrap();
+        assert!(refused(&["lm", "logits", "--model", path]).contains("model.safetensors"));
+    }
+}

@@ -5,11 +5,12 @@
 //! | here | from | what it is |
 //! |---|---|---|
 //! | the root and [`prelude`] | `tdrm-core` | the traits and the data that passes between them |
-//! | [`value`], [`advantage`], [`objective`], [`preference`], [`search`], [`metrics`] | `tdrm-algo` | pure mathematics on slices |
+//! | [`value`], [`advantage`], [`objective`], [`preference`], [`search`], [`sampling`], [`metrics`] | `tdrm-algo` | pure mathematics on slices |
 //! | [`envs`] | `tdrm-envs` | environments, exact dynamic programming, reasoning tasks as text |
 //! | [`verify`] | `tdrm-verify` | verifiers of answers |
 //! | `testkit` (feature) | `tdrm-testkit` | laws, generators and mocks for implementors |
 //! | `dfdx` (feature) | `tdrm-dfdx` | tensor back end: a compact language model, actor-critics |
+//! | `lm` (feature) | `tdrm-lm` | tensor back end: Hugging Face language and reward models |
 //! | `recipes` (feature) | `tdrm-recipes` | configs, drivers, published methods |
 //!
 //! Without features it is light: no tensors, no files, no clocks.
@@ -31,11 +32,13 @@
 
 /// The random number generators that the traits speak of.
 pub use rand;
-pub use tdrm_algo::{advantage, metrics, objective, preference, search, value};
+pub use tdrm_algo::{advantage, metrics, objective, preference, sampling, search, value};
 pub use tdrm_core::*;
 #[cfg(feature = "dfdx")]
 pub use tdrm_dfdx as dfdx;
 pub use tdrm_envs as envs;
+#[cfg(feature = "lm")]
+pub use tdrm_lm as lm;
 #[cfg(feature = "recipes")]
 pub use tdrm_recipes as recipes;
 #[cfg(feature = "testkit")]
