@@ -193,6 +193,7 @@ pub(super) fn reduce<F: Real>(values: &[F], fold: impl Fn(F, F) -> F) -> F {
 }
 
 /// Where the tokens of a block stand in their sequence.
+#[expect(clippy::large_enum_variant, reason = "one on the stack per sequence; a box would allocate in the hot call")]
 enum Positions {
     /// One after the other.
     From(usize),
