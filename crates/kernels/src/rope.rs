@@ -4,7 +4,7 @@
 //! ω_i = θ^(−2i/R),   pair i of the first R ≤ D coordinates of a head ← s · rotation by angle p·ω_i,   i < R/2
 //! ```
 //!
-//! Pair i is (x_i, x_{i+R/2}) in Llama and Qwen checkpoints ([`Pairs::Halves`]) and (x_{2i}, x_{2i+1}) in GLM's
+//! Pair i is (`x_i`, `x_{i+R/2}`) in Llama and Qwen checkpoints ([`Pairs::Halves`]) and (`x_{2i}`, `x_{2i+1}`) in GLM's
 //! ([`Pairs::Neighbours`]); R < D rotates a part of a head. Other frequencies than these, and a scale s ≠ 1, come from
 //! the methods that lengthen a context. Su et al. (2021), *`RoFormer`*, §3.2.
 

@@ -169,11 +169,13 @@ impl LmError {
     }
 
     /// A field of `config.json`.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and names as they are at hand, in many places")]
     pub(crate) fn config(field: &str, expected: impl Into<String>, got: impl ToString) -> Self {
         Self::Config { field: field.to_owned(), expected: expected.into(), got: got.to_string() }
     }
 
     /// A setting.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and names as they are at hand, in many places")]
     pub(crate) fn setting(what: &str, expected: impl Into<String>, got: impl ToString) -> Self {
         Self::Setting { what: what.to_owned(), expected: expected.into(), got: got.to_string() }
     }

@@ -22,4 +22,4 @@ pub use policy::LmPolicy;
 pub use scorer::{Reader, ScoreInput, Scorer, StepFormat, StepScores};
 pub use tdrm_algo::sampling::{GenerationConfig, SamplingConfig};
 pub use tdrm_kernels::optimiser::{Decay, Optimiser, Schedule};
-pub use train::{LmLearner, PolicyCoefficients, StepReport, Trainer};
+pub use train::{HeadOutputs, LmLearner, PolicyCoefficients, StepReport, Trainer};

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use tdrm_lm::tokens::{ChatError, ChatRequest, Json, Special, StreamDecoder, Tokenizer, TokensError};
 
-/// The answers to the two tokenizers in `tests/golden`, which `make_tokenizers.py` trained.
+/// The answers to the two tokenizers in `tests/data`, which `tests/golden/make_tokenizers.py` trained.
 #[derive(Deserialize)]
 struct Goldens {
     byte_level: Answers,
@@ -57,15 +57,15 @@ impl Chat {
     }
 }
 
-fn golden(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)
+fn own_file(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file)
 }
 
 /// Our two tokenizers, with their answers.
 fn own() -> [(Tokenizer, Answers); 2] {
-    let text = std::fs::read_to_string(golden("tokenizers.json")).expect("the goldens are in the repository");
+    let text = std::fs::read_to_string(own_file("golden/tokenizers.json")).expect("the goldens are in the repository");
     let goldens: Goldens = serde_json::from_str(&text).expect("goldens have their shape");
-    let load = |name: &str| Tokenizer::load(golden(name)).expect("a tokenizer");
+    let load = |name: &str| Tokenizer::load(own_file(&format!("data/{name}"))).expect("a tokenizer");
     [(load("byte_level"), goldens.byte_level), (load("byte_fallback"), goldens.byte_fallback)]
 }
 

@@ -1,6 +1,6 @@
 //! Runs of TRL's trainers, replayed on our learner.
 #![cfg(feature = "lm")]
-#![expect(clippy::unwrap_used, reason = "tests state exact values")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests state exact values and skip loudly")]
 
 use std::path::{Path, PathBuf};
 

@@ -91,6 +91,7 @@ pub struct Biases {
 
 /// Shape of a decoder language model.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that config.json has and that do not depend on each other")]
 pub struct ModelConfig {
     /// The family.
     pub family: Family,
@@ -277,9 +278,12 @@ fn heads(f: Fields<'_>, family: Family) -> Result<Heads, LmError> {
 
 /// The sliding window of each layer.
 fn windows(f: Fields<'_>, family: Family, layers: usize) -> Result<Vec<Option<usize>>, LmError> {
-    let given = |absent: usize| match f.is_null("sliding_window") {
-        true => Ok(None),
-        false => Ok::<_, LmError>(Some(f.size("sliding_window")?.unwrap_or(absent))),
+    let given = |absent: usize| {
+        if f.is_null("sliding_window") {
+            Ok(None)
+        } else {
+            Ok::<_, LmError>(Some(f.size("sliding_window")?.unwrap_or(absent)))
+        }
     };
     let window = match family {
         Family::Mistral => given(4_096)?,

@@ -13,6 +13,7 @@ fn file(model_type: &str) -> Value {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "json!(…) in each call")]
 fn with(model_type: &str, changes: Value) -> Result<ModelConfig, LmError> {
     let mut file = file(model_type);
     for (field, value) in changes.as_object().unwrap() {

@@ -237,7 +237,7 @@ impl Model {
 
     /// The type that activations have.
     pub(crate) fn dtype(&self) -> DType {
-        DType::F32
+        self.parameters.first().map_or(DType::F32, |parameter| parameter.dtype())
     }
 
     pub(crate) fn parameters(&self) -> &[Var] {

@@ -82,9 +82,9 @@ impl Pass {
     pub(crate) fn layer(&self, i: usize, x: Tensor, via: &mut Via<'_>) -> Result<Tensor, LmError> {
         let ids = &self.model.layout().layers[i];
         let attended = self.attend(i, ids, &self.norm(ids.input_norm, &x)?, via)?;
-        let x = (x + self.optional_norm(ids.attended_norm, attended)?)?;
+        let x = (x + self.optional_norm(ids.attended_norm, &attended)?)?;
         let fed = self.feed_forward(ids, &self.norm(ids.mlp_norm, &x)?)?;
-        Ok((x + self.optional_norm(ids.fed_norm, fed)?)?)
+        Ok((x + self.optional_norm(ids.fed_norm, &fed)?)?)
     }
 
     fn attend(&self, i: usize, ids: &LayerIds, x: &Tensor, via: &mut Via<'_>) -> Result<Tensor, LmError> {
@@ -141,8 +141,8 @@ impl Pass {
         Ok(ops::rms_norm(self.engine, x, &self.weights[id], self.model.config().rms_norm_eps)?)
     }
 
-    fn optional_norm(&self, id: Option<Id>, x: Tensor) -> Result<Tensor, LmError> {
-        id.map_or(Ok(x.clone()), |id| self.norm(id, &x))
+    fn optional_norm(&self, id: Option<Id>, x: &Tensor) -> Result<Tensor, LmError> {
+        id.map_or_else(|| Ok(x.clone()), |id| self.norm(id, x))
     }
 
     /// The final norm.

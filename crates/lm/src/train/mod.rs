@@ -38,6 +38,9 @@ pub struct PolicyCoefficients {
     pub entropies: Vec<Vec<f64>>,
 }
 
+/// Outputs of the head for scores in one sequence, `[positions][labels]`.
+pub type HeadOutputs = Vec<Vec<f64>>;
+
 /// A model in training: weights, moments of `AdamW`, and the gradient that is being accumulated.
 #[derive(Debug)]
 pub struct Trainer {
@@ -182,7 +185,7 @@ impl Trainer {
     pub fn accumulate_values(
         &mut self,
         batch: &[ValueSequence],
-        coefficients: &mut dyn FnMut(&[Vec<Vec<f64>>]) -> Vec<Vec<Vec<f64>>>,
+        coefficients: &mut dyn FnMut(&[HeadOutputs]) -> Vec<HeadOutputs>,
     ) -> Result<(), LmError> {
         if batch.is_empty() {
             return Ok(());
@@ -246,12 +249,12 @@ impl Trainer {
 
     /// Adds gradients that candle found.
     fn add(&mut self, found: Vec<(usize, Tensor)>) -> Result<(), LmError> {
-        found.into_iter().try_for_each(|(id, gradient)| self.slots[id].add(gradient))
+        found.into_iter().try_for_each(|(id, gradient)| self.slots[id].add(&gradient))
     }
 }
 
 /// Checks coefficients of the scores and joins them, `[P · labels]`.
-fn flat_values(outputs: &[Vec<Vec<f64>>], wanted: &[Vec<Vec<f64>>]) -> Result<Vec<f32>, LmError> {
+fn flat_values(outputs: &[HeadOutputs], wanted: &[HeadOutputs]) -> Result<Vec<f32>, LmError> {
     let wrong = |expected, got| LmError::Coefficients { what: "scores", expected, got };
     let mut flat = Vec::new();
     if wanted.len() != outputs.len() {
@@ -268,8 +271,9 @@ fn flat_values(outputs: &[Vec<Vec<f64>>], wanted: &[Vec<Vec<f64>>]) -> Result<Ve
             flat.extend(wanted.iter().map(|&c| c as f32));
         }
     }
-    match flat.iter().all(|c| c.is_finite()) {
-        true => Ok(flat),
-        false => Err(LmError::NotFinite { what: "a coefficient of scores".to_owned() }),
+    if flat.iter().all(|c| c.is_finite()) {
+        Ok(flat)
+    } else {
+        Err(LmError::NotFinite { what: "a coefficient of scores".to_owned() })
     }
 }

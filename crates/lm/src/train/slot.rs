@@ -71,8 +71,8 @@ impl Slot {
     }
 
     /// Adds a gradient that candle found.
-    pub(super) fn add(&mut self, gradient: Tensor) -> std::result::Result<(), LmError> {
-        let values = to_vec(&gradient)?;
+    pub(super) fn add(&mut self, gradient: &Tensor) -> std::result::Result<(), LmError> {
+        let values = to_vec(gradient)?;
         let mut total = self.lock();
         total.resize(self.len, 0.0);
         total.iter_mut().zip(values).for_each(|(t, g)| *t += g);

@@ -148,8 +148,11 @@ impl Checkpoint {
     }
 }
 
-/// Reads and checks the header of a file: its tensors and its metadata.
-fn header(path: &Path, file: usize) -> Result<(BTreeMap<String, Entry>, HashMap<String, String>), LmError> {
+/// What a file says of its tensors, and its metadata.
+type Header = (BTreeMap<String, Entry>, HashMap<String, String>);
+
+/// Reads and checks the header of a file.
+fn header(path: &Path, file: usize) -> Result<Header, LmError> {
     let wrong = |reason: String| LmError::Format { path: path.to_owned(), reason };
     let mut reader = File::open(path).map_err(LmError::io(path))?;
     let size = reader.metadata().map_err(LmError::io(path))?.len();

@@ -185,9 +185,10 @@ fn layer(specs: &mut Vec<Spec>, config: &ModelConfig, i: usize) -> LayerIds {
     let output = affine(specs, &[(name("self_attn.o_proj"), d)], q, biases.output);
     let attended_norm = config.sandwich_norm.then(|| norm(specs, "post_self_attn_layernorm.weight", d));
     let mlp_norm = norm(specs, "post_attention_layernorm.weight", d);
-    let gate_up = match config.fused_gate_up {
-        true => vec![(name("mlp.gate_up_proj"), 2 * f)],
-        false => vec![(name("mlp.gate_proj"), f), (name("mlp.up_proj"), f)],
+    let gate_up = if config.fused_gate_up {
+        vec![(name("mlp.gate_up_proj"), 2 * f)]
+    } else {
+        vec![(name("mlp.gate_proj"), f), (name("mlp.up_proj"), f)]
     };
     let gate_up = affine(specs, &gate_up, d, biases.mlp);
     let down = affine(specs, &[(name("mlp.down_proj"), d)], f, biases.mlp);

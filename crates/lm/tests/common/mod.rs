@@ -12,6 +12,7 @@ use serde_json::Value;
 pub(crate) const CAUSAL: [&str; 4] = ["qwen2_tied", "qwen2_untied_sharded", "llama_gqa", "glm4"];
 
 /// A directory of `../shared`, or `None` with a word about it.
+#[expect(clippy::print_stderr, reason = "a skip must be heard")]
 pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(path);
     if directory.exists() {

@@ -131,8 +131,8 @@ def answers(folder, rng):
 def main():
     golden = {"made_by": f"crates/lm/tests/golden/make_tokenizers.py: transformers {transformers.__version__}, tokenizers {tokenizers.__version__}"}
     for name, (tokenizer, config, generation) in (("byte_level", byte_level()), ("byte_fallback", byte_fallback())):
-        folder = HERE / name
-        folder.mkdir(exist_ok=True)
+        folder = HERE.parent / "data" / name
+        folder.mkdir(parents=True, exist_ok=True)
         tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
         for file, content in (("tokenizer_config.json", config), ("generation_config.json", generation)):
             (folder / file).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

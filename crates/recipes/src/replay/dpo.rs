@@ -35,7 +35,9 @@ impl Dpo {
             let plain = |kind: &str| json!({"kind": kind, "beta": beta});
             let with = |kind: &str, fields: &[(&str, Value)]| {
                 let mut loss = plain(kind);
-                fields.iter().for_each(|(field, value)| loss[*field] = value.clone());
+                for (field, value) in fields {
+                    loss[*field] = value.clone();
+                }
                 loss
             };
             let (divergence, smoothing) = (("divergence", divergence.clone()), ("label_smoothing", json!(smoothing)));
@@ -125,7 +127,7 @@ impl Method for Dpo {
 /// Takes the padding off; a completion is the end of its sequence.
 fn sequences(step: &MicroStep) -> Result<Vec<Sequence>, RecipeError> {
     let rows = step.input_ids.len();
-    if rows % 2 != 0 || step.attention_mask.len() != rows || step.completion_mask.len() != rows {
+    if !rows.is_multiple_of(2) || step.attention_mask.len() != rows || step.completion_mask.len() != rows {
         let got = format!("{rows}, {} and {}", step.attention_mask.len(), step.completion_mask.len());
         return Err(setting("micro_steps", "an even number of rows in every column", &got));
     }

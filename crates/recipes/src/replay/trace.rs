@@ -108,7 +108,7 @@ impl Trace {
     /// Micro-batches in a step.
     pub(super) fn accumulation(&self) -> Result<usize, RecipeError> {
         let steps = self.log_history.len();
-        if steps == 0 || self.micro_steps.len() % steps != 0 || self.micro_steps.is_empty() {
+        if steps == 0 || !self.micro_steps.len().is_multiple_of(steps) || self.micro_steps.is_empty() {
             let message = format!("{} micro_steps for {steps} steps of log_history", self.micro_steps.len());
             return Err(self.wrong(message));
         }
