@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use tdrm_algo::metrics::{
-    Aggregate, Calibration, Interval, McNemar, PairedDifference, Smoothness, ValueRow, auc, best_of_k, best_of_k_curve,
-    bootstrap_mean, brier, calibration, gaussian_smooth, holm, mcnemar, paired_bootstrap, pass_at_k, smoothness,
+    Aggregate, Calibration, Interval, McNemar, PairedDifference, auc, best_of_k, best_of_k_curve, bootstrap_mean,
+    brier, calibration, holm, mcnemar, paired_bootstrap, pass_at_k,
 };
 use tdrm_algo::search::tally;
 use tdrm_core::{Probability, Seed, ShapeError};
@@ -200,44 +200,6 @@ impl Auc {
     }
 }
 
-/// Fields of `smoothness`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Rows {
-    rows: Vec<ValueRow<f64>>,
-}
-
-impl Rows {
-    pub(crate) fn run(self) -> Result<Smoothness, CalcError> {
-        smoothness(&self.rows).map_err(CalcError::invalid)
-    }
-}
-
-/// Fields of `gaussian_smooth`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Smooth {
-    x: Vec<f64>,
-    #[serde(default = "unit")]
-    sigma: f64,
-}
-
-const fn unit() -> f64 {
-    1.0
-}
-
-single!(
-    /// Answer of `gaussian_smooth`.
-    SmoothAnswer { y: Vec<f64> }
-);
-
-impl Smooth {
-    #[expect(clippy::unnecessary_wraps, reason = "the shape of every op")]
-    pub(crate) fn run(self) -> Result<SmoothAnswer, CalcError> {
-        Ok(SmoothAnswer { y: gaussian_smooth(&self.x, self.sigma) })
-    }
-}
-
 /// How to resample; at most a billion draws.
 #[derive(Debug, Deserialize)]
 struct Resampling {
@@ -393,18 +355,6 @@ pub(crate) const OPS: &[OpDoc] = &[
         "scores[N], labels[N]",
         "P(s₊ > s₋) + ½ P(s₊ = s₋)",
         r#"{"op":"auc","scores":[0.9,0.4,0.4],"labels":[1,1,0]}"#,
-    ),
-    op(
-        "smoothness",
-        "rows[N].{step, value, next_value, target, distance, terminal}",
-        "|V'−V|/d, |y−V|, |V'−V|, |y−V|/V: mean and std, terminal rows apart",
-        r#"{"op":"smoothness","rows":[{"step":0,"value":0.5,"next_value":0.4,"target":0.4,"distance":1,"terminal":false}]}"#,
-    ),
-    op(
-        "gaussian_smooth",
-        "x[N], sigma = 1",
-        "Gaussian kernel cut at 4σ, ends mirrored",
-        r#"{"op":"gaussian_smooth","x":[0,1,0]}"#,
     ),
     op(
         "bootstrap_mean",

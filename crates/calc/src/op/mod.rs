@@ -6,7 +6,9 @@ mod kl;
 mod metric;
 mod objective;
 mod preference;
+mod smooth;
 mod tdrm;
+mod token;
 mod transform;
 mod value_target;
 
@@ -48,6 +50,8 @@ ops! {
     Advantage(advantage::Request),
     StepAdvantage(advantage::Steps),
     MixAdvantages(advantage::Mix),
+    SegmentAdvantages(token::Segments),
+    TokenRewards(token::Rewards),
     PassAtK(metric::PassAtK),
     BestOfK(metric::BestOfK),
     Aggregate(metric::AggregateSteps),
@@ -55,8 +59,10 @@ ops! {
     Brier(metric::Probabilities),
     Calibration(metric::Calibrate),
     Auc(metric::Auc),
-    Smoothness(metric::Rows),
-    GaussianSmooth(metric::Smooth),
+    TdResidual(smooth::Residual),
+    Smoothness(smooth::Rows),
+    MeanByStep(smooth::ByStep),
+    GaussianSmooth(smooth::Smooth),
     BootstrapMean(metric::Bootstrap),
     PairedBootstrap(metric::Paired),
     Mcnemar(metric::Discordant),
@@ -79,7 +85,9 @@ pub(crate) const OPS: &[&[OpDoc]] = &[
     tdrm::OPS,
     transform::OPS,
     advantage::OPS,
+    token::OPS,
     metric::OPS,
+    smooth::OPS,
     objective::OPS,
     preference::OPS,
     kl::OPS,

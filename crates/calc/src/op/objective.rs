@@ -169,4 +169,22 @@ pub(crate) const OPS: &[OpDoc] = forms! {
         r#"{"surrogate":{"kind":"divergence_mask","divergence":"kl","low":0.2,"high":0.2},"aggregation":"token_mean"}"#;
     "preset", "reinforce | ppo | grpo | dr_grpo | dapo | rloo | gspo | gspo_token | gmpo | cispo | gpg | sapo | kimi | dro | flow_rl | awr | vespo | luspo | dppo_tv | dppo_kl | kl_cov, and any field of an objective to override",
         "the published composition", r#"{"preset":"grpo"}"#;
+    "ratio", "token | step_mean | step_sum | sequence_mean | sequence_sum | sequence_mean_token | sequence_sum_token, default token", "over what x = log π − log π_old is pooled; ρ = e^x",
+        r#"{"ratio":"sequence_mean_token","surrogate":{"kind":"ppo_clip","low":0.0003,"high":0.0004},"aggregation":"sequence_mean_token_mean"}"#;
+    "aggregation", "token_mean | sequence_mean_token_mean | sequence_mean_token_sum | sequence_mean | constant {denominator}; length_epsilon = 0 for the means over |y|", "Σℓ/N_tokens, mean_i Σℓ/|y_i|, mean_i Σℓ, the same with empty sequences counted, Σℓ/denominator",
+        r#"{"surrogate":{"kind":"score_function"},"aggregation":{"kind":"constant","denominator":8}}"#;
+    "kl", "estimator = k1 | k2 | k3 | abs | k1+ | k3+ | full, coefficient, weighted_by_ratio = false, place = loss | reward, value_limit = null", "+ β k(log π − log π_ref), in the loss or (see token_rewards) in the reward; needs ref_logp, or full_kl for `full`",
+        r#"{"surrogate":{"kind":"score_function"},"aggregation":"token_mean","kl":{"estimator":"k3","coefficient":0.04,"weighted_by_ratio":true}}"#;
+    "entropy_coefficient", "entropy_coefficient = 0, entropy_aggregation = as the loss", "− η H_t; needs entropy, answers dentropy",
+        r#"{"surrogate":{"kind":"score_function"},"aggregation":"token_mean","entropy_coefficient":0}"#;
+    "mismatch", "kind = token_truncated | token_masked | sequence_masked | sequence_truncated, low, high", "the policy term times u = π_old/μ, clamped or dropped outside [low, high], held fixed; needs rollout_logp",
+        r#"{"surrogate":{"kind":"score_function"},"aggregation":"token_mean","mismatch":null}"#;
+    "filters", "list of top_entropy {fraction} | off_policy_sequence {threshold}", "which tokens take part in the policy term",
+        r#"{"surrogate":{"kind":"score_function"},"aggregation":"token_mean","filters":[{"kind":"off_policy_sequence","threshold":0.5}]}"#;
+    "covariance_penalty", "fraction, coefficient", "+ c |x_t| for the tokens with the largest (A_t − Ā)(log π_t − mean)",
+        r#"{"surrogate":{"kind":"ppo_clip","low":0.2,"high":0.2},"aggregation":"token_mean","covariance_penalty":{"fraction":0.5,"coefficient":1}}"#;
+    "log_ratio_limit", "log_ratio_limit = 20, null for none", "|x| ≤ limit before e^x; flat beyond",
+        r#"{"surrogate":{"kind":"importance"},"aggregation":"token_mean","log_ratio_limit":null}"#;
+    "sequences", "per sequence: logp[T], advantages (number or [T]), old_logp = logp, ref_logp, rollout_logp, entropy, full_kl [T], mask = all, step_ends = one step, log_z = 0; denominators {tokens, sequences} of the whole batch", "answers loss, dlogp[T] per sequence, metrics; dentropy, dfull_kl, dlog_z where they are used",
+        r#"{"preset":"ppo"}"#;
 };

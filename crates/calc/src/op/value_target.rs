@@ -1,8 +1,11 @@
 //! Ops of value targets: `value_target`, `redistribute`, `action_target`.
 
+use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tdrm_algo::value::tdrm::{CosineShaping, Sign};
 use tdrm_algo::value::{NextValue, Redistribution, Target};
-use tdrm_core::{Steps, ValueTarget};
+use tdrm_core::{ShapeError, Steps, ValueTarget};
 
 use crate::{CalcError, OpDoc};
 
@@ -10,7 +13,7 @@ use crate::{CalcError, OpDoc};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
-    target: Target,
+    target: Shaped,
     rewards: Vec<f64>,
     discounts: Vec<f64>,
     values: Vec<f64>,
@@ -19,6 +22,30 @@ pub(crate) struct Request {
     /// log π, `[T]`, for the targets without a μ: the same column.
     log_probs: Option<Vec<f64>>,
     q_values: Option<Vec<f64>>,
+    /// Tokens of the answer prefix s_t, `[T]`, for shaping.
+    lengths: Option<Vec<usize>>,
+    /// The outcome that chooses the curve, for shaping.
+    label: Option<f64>,
+}
+
+/// A target; that of `tdrm` may shape the rewards first.
+#[derive(Debug)]
+struct Shaped {
+    target: Target,
+    shaping: Option<CosineShaping>,
+}
+
+impl<'de> Deserialize<'de> for Shaped {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = Value::deserialize(deserializer)?;
+        let shaping = match fields.as_object_mut() {
+            Some(map) if map.get("kind").and_then(Value::as_str) == Some("tdrm") => map.remove("shaping"),
+            _ => None,
+        };
+        let read = serde_json::from_value(fields)
+            .and_then(|target| Ok(Self { target, shaping: shaping.map_or(Ok(None), serde_json::from_value)? }));
+        read.map_err(D::Error::custom)
+    }
 }
 
 /// Answer of `value_target`.
@@ -32,12 +59,13 @@ pub(crate) struct Answer {
 }
 
 impl Request {
-    pub(crate) fn run(self) -> Result<Answer, CalcError> {
-        let steps = self.steps()?;
-        self.target.check(steps.len())?;
-        let targets = self.target.targets(steps);
+    pub(crate) fn run(mut self) -> Result<Answer, CalcError> {
+        self.shape()?;
+        let (steps, target) = (self.steps()?, &self.target.target);
+        target.check(steps.len())?;
+        let targets = target.targets(steps);
         let (mut advantages, mut pg_advantages) = (None, None);
-        match &self.target {
+        match target {
             Target::Gae(gae) => advantages = Some(gae.advantages(steps)),
             Target::VTrace(v_trace) => {
                 v_trace.pg_advantages_into(steps, &targets, pg_advantages.insert(Vec::new()));
@@ -45,6 +73,26 @@ impl Request {
             _ => {}
         }
         Ok(Answer { targets, advantages, pg_advantages })
+    }
+
+    /// Adds the curve of the outcome to the reward of each state that does not end the trajectory.
+    fn shape(&mut self) -> Result<(), CalcError> {
+        let Some(shaping) = &self.target.shaping else {
+            return match (&self.lengths, self.label) {
+                (None, None) => Ok(()),
+                _ => Err(CalcError::invalid("expected `lengths` and `label` with `target.shaping` only")),
+            };
+        };
+        let lengths = self.lengths.as_ref().ok_or(CalcError::missing("lengths", "target.shaping"))?;
+        let sign = Sign::of_label(self.label.ok_or(CalcError::missing("label", "target.shaping"))?);
+        ShapeError::check("lengths", self.rewards.len(), lengths.len())?;
+        ShapeError::check("discounts", self.rewards.len(), self.discounts.len())?;
+        for ((reward, &length), &discount) in self.rewards.iter_mut().zip(lengths).zip(&self.discounts) {
+            if discount != 0.0 {
+                *reward += shaping.reward::<f64>(sign, length);
+            }
+        }
+        Ok(())
     }
 
     fn steps(&self) -> Result<Steps<'_, f64>, CalcError> {
@@ -220,8 +268,8 @@ pub(crate) const OPS: &[OpDoc] = &[
     ),
     target(
         "tdrm",
-        "target.n = 1, target.gamma = 0.8, target.clamp = true; rewards[T], discounts[T] (0 = terminal), values[T+1]",
-        "y_t = clamp(Σ_{k<n} γ^k r_{t+k} + γ^n v_{t+n}, 0, 1)",
+        "target.{n = 1, gamma = 0.8, clamp = true | [low, high], shaping = none | cosine_shaping's}; rewards[T], discounts[T] (0 = terminal), values[T+1]; with shaping lengths[T], label",
+        "y_t = clamp(Σ_{k<n} γ^k r_{t+k} + γ^n v_{t+n}, 0, 1); with shaping r_t + cosine(lengths_t) where not terminal",
         r#"{"op":"value_target","target":{"kind":"tdrm","n":1,"gamma":0.8},"rewards":[-0.1,1],"discounts":[1,0],"values":[0.5,0.4,0]}"#,
     ),
     OpDoc {
@@ -274,3 +322,35 @@ pub(crate) const OPS: &[OpDoc] = &[
         example: r#"{"op":"action_target","rule":{"kind":"persistent","action":0,"gap":0.3},"reward":1,"discount":0.9,"next_q_values":[0.5,0.4]}"#,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    fn ask(request: &Value) -> Value {
+        crate::evaluate(&request.to_string()).unwrap_or_else(|e| json!({ "error": e.to_string() }))
+    }
+
+    #[test]
+    fn a_shaped_target_is_the_published_one() {
+        let steps = json!({"op": "value_target", "target": {"kind": "tdrm", "shaping": {"max_len": 512}},
+            "rewards": [0, 0, 0], "discounts": [1, 1, 0], "values": [0.5, 0.5, 0.9, 0], "lengths": [430, 497, 508], "label": 0});
+        let prefixes = json!({"op": "tdrm_targets", "mode": {"kind": "published", "n": 1, "gamma": 0.8, "shaping": {}},
+            "lengths": [0, 430, 497, 508], "values": [0.5, 0.5, 0.5, 0.9], "label": 0});
+        assert_eq!(ask(&steps)["targets"], ask(&prefixes)["targets"]);
+        // −0.02116 + 0.8 · 0.9, the soft case of the card
+        assert!((ask(&steps)["targets"][1].as_f64().unwrap_or_default() - 0.69884).abs() < 1e-5);
+    }
+
+    #[test]
+    fn shaping_needs_its_columns_and_nothing_else_takes_them() {
+        let mut request = json!({"op": "value_target", "target": {"kind": "tdrm", "shaping": {}},
+            "rewards": [0], "discounts": [1], "values": [0.5, 0.5]});
+        assert!(ask(&request)["error"].to_string().contains("missing field `lengths`"));
+        request["target"] = json!({"kind": "td0"});
+        request["label"] = json!(1);
+        assert!(ask(&request)["error"].to_string().contains("with `target.shaping` only"));
+        request["target"] = json!({"kind": "td0", "shaping": {}});
+        assert!(ask(&request)["error"].to_string().contains("unknown field"), "{}", ask(&request));
+    }
+}
