@@ -58,7 +58,7 @@ pub enum Preset {
     Cispo,
     /// 2504.02546 eq. 5: "directly optimise the original RL objective", token mean.
     Gpg,
-    /// 2511.20347 §3: soft gates τ₊ = 1.0, τ₋ = 1.05.
+    /// 2511.20347: soft gates with τ₊ = 1.0, τ₋ = 1.05, which verl's and ms-swift's examples give as the paper's values.
     Sapo,
     /// 2501.12599 §2.3.2: the squared mirror-descent residual of the sequence, τ = 0.1 until you name yours.
     Kimi,
@@ -68,13 +68,16 @@ pub enum Preset {
     FlowRl,
     /// 1910.00177: τ = 0.05 with weights up to 20, mean over all tokens.
     Awr,
-    /// 2602.10693 with TRL's (k, λ) = (2, 3) and (3, 2), token mean.
+    /// 2602.10693: the weight of the whole sequence, without length normalisation; (k, λ) = (2, 3) and (3, 2) and the
+    /// token mean are TRL's (pull request 5199).
     Vespo,
-    /// Length-unbiased GSPO: the sequence ratio, token losses summed over the sequence.
+    /// "Length-Unbiased Sequence Policy Optimization" (github.com/murphy4122/LUSPO) as TRL has it: GSPO's ratio, token
+    /// losses summed over the sequence.
     Luspo,
-    /// 2602.04879, total variation at most 0.2, ratio at most 20.
+    /// 2602.04879 eq. 11–13: binary total variation at most 0.2 (the threshold of SkyRL and open-instruct), ratio at
+    /// most 20 (verl).
     DppoTv,
-    /// 2602.04879, binary KL at most 0.2, ratio at most 20.
+    /// 2602.04879 eq. 14: binary KL at most 0.05 (the threshold of SkyRL and open-instruct), ratio at most 20 (verl).
     DppoKl,
     /// 2505.22617 §4: unclipped ratio, |x| penalised on the 0.02 % tokens of largest covariance, coefficient 1.
     KlCov,
@@ -131,8 +134,8 @@ impl Preset {
             Self::Awr => Objective::new(Level::Token, AWR, Agg::TOKEN_MEAN),
             Self::Vespo => Objective::new(Level::SequenceSumToken, VESPO, Agg::TOKEN_MEAN),
             Self::Luspo => Objective::new(Level::SequenceMean, GSPO, Agg::SEQUENCE_MEAN_TOKEN_SUM),
-            Self::DppoTv => Objective::new(Level::Token, dppo(Divergence::TotalVariation), Agg::TOKEN_MEAN),
-            Self::DppoKl => Objective::new(Level::Token, dppo(Divergence::Kl), Agg::TOKEN_MEAN),
+            Self::DppoTv => Objective::new(Level::Token, dppo(Divergence::TotalVariation, P2), Agg::TOKEN_MEAN),
+            Self::DppoKl => Objective::new(Level::Token, dppo(Divergence::Kl, at_least!(0.05)), Agg::TOKEN_MEAN),
             Self::KlCov => Objective::new(Level::Token, Importance {}, Agg::TOKEN_MEAN).with_covariance_penalty(KL_COV),
         }
     }
@@ -159,8 +162,8 @@ const fn clip(low: NonNegative, high: NonNegative) -> PpoClip {
     PpoClip { low, high, dual: None }
 }
 
-const fn dppo(divergence: Divergence) -> DivergenceMask {
-    DivergenceMask { divergence, low: P2, high: P2, max_ratio: Some(above!(20.0)) }
+const fn dppo(divergence: Divergence, most: NonNegative) -> DivergenceMask {
+    DivergenceMask { divergence, low: most, high: most, max_ratio: Some(above!(20.0)) }
 }
 
 #[cfg(test)]

@@ -23,7 +23,8 @@ pub enum Divergence {
 /// A > 0: inside if q ≤ p or D ≤ δ₊;    A ≤ 0: inside if q ≥ p or D ≤ δ₋
 /// ```
 ///
-/// 2602.04879. Only at the level `token`.
+/// "Rethinking the Trust Region in LLM Reinforcement Learning" (2602.04879) eq. 11–14, binary forms. Only at the level
+/// `token`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DivergenceMask {

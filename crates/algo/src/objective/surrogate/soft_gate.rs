@@ -11,13 +11,13 @@ use super::{Clip, Dual, Point, TokenLoss};
 /// ℓ = −(4/τ) σ(τ(ρ − 1)) A,    ∂ℓ/∂x = −4 σ(1 − σ) ρ A,    τ = τ₊ if A > 0 else τ₋
 /// ```
 ///
-/// "Soft Adaptive Policy Optimization" (2511.20347) eq. 5–6: the gate is 1 at ρ = 1, so the gradient there is `−A`.
+/// "Soft Adaptive Policy Optimization" (2511.20347): the gate is 1 at ρ = 1, so the gradient there is `−A`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SoftGate {
-    /// τ₊, for A > 0. The paper: 1.0.
+    /// τ₊, for A > 0; 1.0 in the paper according to verl and ms-swift.
     pub tau_positive: Positive,
-    /// τ₋, for A ≤ 0. The paper: 1.05.
+    /// τ₋, for A ≤ 0; 1.05 there.
     pub tau_negative: Positive,
 }
 

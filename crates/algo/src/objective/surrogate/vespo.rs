@@ -11,7 +11,7 @@ use super::{Clip, Dual, Point, TokenLoss};
 /// φ(w) = e^λ w^k e^{−λw},   ℓ = −sg[φ(w)] A log π,   (k, λ) = (k₊, λ₊) if A ≥ 0 else (k₋, λ₋)
 /// ```
 ///
-/// With w the ratio of the whole sequence (`sequence_sum_token`), never below 1e-8. 2602.10693 eq. 12; the defaults are TRL's.
+/// With w the ratio of the whole sequence (`sequence_sum_token`), never below 1e-8. 2602.10693.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vespo {
