@@ -26,6 +26,9 @@ import torch
 torch.set_num_threads(1)
 
 
+PRESETS = ("grpo", "dapo", "dr_grpo", "gspo", "cispo", "gmpo", "sapo", "rloo", "gpg", "kimi")
+
+
 def batch(sequences, tokens, dtype):
     width = max(tokens // 2 + i * 97 % (tokens // 2 + 1) for i in range(sequences))
     columns = {name: torch.zeros(sequences, width, dtype=torch.float64) for name in ("logp", "old", "ref", "mask")}
@@ -40,12 +43,30 @@ def batch(sequences, tokens, dtype):
     return {name: column.to(dtype) for name, column in columns.items()}
 
 
+def mean_over_tokens(token, mask):
+    return ((token * mask).sum(-1) / mask.sum(-1).clamp(min=1.0)).mean()
+
+
 def loss(preset, b, logp):
     mask, advantage = b["mask"], b["advantage"]
+    if preset == "gpg":
+        return (-advantage * logp * mask).sum() / mask.sum().clamp(min=1.0)
+    if preset == "rloo":
+        return (-advantage.squeeze(-1) * (logp * mask).sum(-1)).mean()
     log_ratio = logp - b["old"]
+    if preset == "kimi":
+        return ((advantage.squeeze(-1) - 0.1 * (log_ratio * mask).sum(-1)) ** 2).mean()
+    if preset == "gmpo":
+        sign = torch.sign(advantage)
+        clipped = torch.clamp(log_ratio, -0.4, 0.4)
+        log_ratio = sign * torch.min(sign * log_ratio, sign * clipped)
+        return (-advantage.squeeze(-1) * torch.exp((log_ratio * mask).sum(-1) / mask.sum(-1))).mean()
     if preset == "gspo":
         log_ratio = ((log_ratio * mask).sum(-1) / mask.sum(-1)).unsqueeze(-1)
     ratio = torch.exp(log_ratio)
+    if preset == "sapo":
+        tau = 1.0 + 0.05 * (advantage <= 0).to(advantage.dtype)
+        return mean_over_tokens(-torch.sigmoid(tau * (ratio - 1)) * 4 / tau * advantage, mask)
     low, high = {"dapo": (0.2, 0.28), "gspo": (3e-4, 4e-4)}.get(preset, (0.2, 0.2))
     if preset == "cispo":
         token = -torch.clamp(ratio, max=1 + high).detach() * advantage * logp
@@ -55,7 +76,7 @@ def loss(preset, b, logp):
         d = b["ref"] - logp
         token = token + 0.04 * (torch.exp(d) - d - 1)
     if preset in ("grpo", "gspo"):
-        return ((token * mask).sum(-1) / mask.sum(-1).clamp(min=1.0)).mean()
+        return mean_over_tokens(token, mask)
     if preset == "dr_grpo":
         return (token * mask).sum() / 1024
     return (token * mask).sum() / mask.sum().clamp(min=1.0)
@@ -86,7 +107,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=100)
     args = parser.parse_args()
     batches = {"f32": batch(64, 1024, torch.float32), "f64": batch(64, 1024, torch.float64)}
-    cases = [(p, s) for p in ("grpo", "dapo", "dr_grpo", "gspo", "cispo") for s in ("f32", "f64")]
+    cases = [(p, s) for p in PRESETS for s in ("f32", "f64")]
     results = {case: [] for case in cases}
     for _ in range(args.rounds):
         mine = ours(args.binary, args.repeats)

@@ -36,7 +36,18 @@ struct Args {
     preset: Option<String>,
 }
 
-const PRESETS: [Preset; 6] = [Preset::Grpo, Preset::Dapo, Preset::DrGrpo, Preset::Gspo, Preset::Cispo, Preset::Gmpo];
+const PRESETS: [Preset; 10] = [
+    Preset::Grpo,
+    Preset::Dapo,
+    Preset::DrGrpo,
+    Preset::Gspo,
+    Preset::Cispo,
+    Preset::Gmpo,
+    Preset::Sapo,
+    Preset::Rloo,
+    Preset::Gpg,
+    Preset::Kimi,
+];
 
 #[derive(Serialize)]
 struct Measurement {
