@@ -309,6 +309,9 @@ pub(crate) struct ScoreArgs {
     /// … against this one.
     #[arg(long, value_name = "TOKEN")]
     pub(crate) negative: Option<String>,
+    /// Read the single output of the head as a logit: its sigmoid is the score.
+    #[arg(long, conflicts_with_all = ["reference", "positive"])]
+    pub(crate) sigmoid: bool,
     /// Steps are followed by this text, where they are scored.
     #[arg(long, value_name = "TEXT", conflicts_with = "step_token")]
     pub(crate) step_separator: Option<String>,
@@ -321,6 +324,9 @@ pub(crate) struct ScoreArgs {
     /// With --step-token: the system message of that chat.
     #[arg(long)]
     pub(crate) system: Option<String>,
+    /// Steps are messages of a chat which are answered with this text; they are scored where the answers begin.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["step_token", "step_separator"])]
+    pub(crate) step_reply: Option<String>,
 }
 
 #[cfg(feature = "lm")]

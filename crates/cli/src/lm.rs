@@ -242,6 +242,7 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
             let reader = Reader::Tokens { positive: id(positive)?, negative: id(negative)? };
             Scorer::with_reader(model, tokenizer, reader)
         }
+        (None, None, None) if args.sigmoid => Scorer::with_reader(model, tokenizer, Reader::Logit),
         (None, None, None) => Scorer::new(model, tokenizer)?,
         _ => bail!("expected --reference, or --positive with --negative, or none of them"),
     };
@@ -250,6 +251,9 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
     }
     if let Some(token) = &args.step_token {
         scorer = scorer.with_format(StepFormat::Marker { token: token.clone(), system: args.system.clone() });
+    }
+    if let Some(reply) = &args.step_reply {
+        scorer = scorer.with_format(StepFormat::Turns { reply: reply.clone() });
     }
     answer(&args.input, |input: ScoreInput| {
         let mut scores = scorer.scores(&[&input])?;

@@ -24,8 +24,8 @@ pub struct ScoreInput {
     pub text: Option<String>,
     /// Tokens, without a template.
     pub tokens: Option<Vec<u32>>,
-    /// Positions of the last tokens of the steps, ascending. A list that ends with the number of tokens is read as
-    /// exclusive ends.
+    /// Positions of the last tokens of the steps, strictly ascending. A list that ends with the number of tokens is read
+    /// as exclusive ends.
     pub step_ends: Option<Vec<usize>>,
 }
 
@@ -45,6 +45,9 @@ pub struct StepScores {
 pub enum Reader {
     /// The head for scores: the probability of its last label, or its output where it has one label only.
     Head,
+    /// The single output z of the head for scores as a logit, σ(z), as Skywork-o1-Open-PRM reads its value head and as
+    /// heads are read that were trained with cross-entropy on soft targets.
+    Logit,
     /// The language-model head, as Math-Shepherd (arXiv 2312.08935) and RLHFlow read it: the probability of `positive`
     /// against `negative` as the next token.
     Tokens {
@@ -84,6 +87,12 @@ pub enum StepFormat {
         /// Whether the prompt goes through the chat template.
         chat: bool,
     },
+    /// A chat in which each step is a message of the user, the first one behind the prompt and a space, and each is
+    /// answered with the same reply; scores are read where a reply begins (RLHFlow's PRMs, with the reply `+`).
+    Turns {
+        /// The reply.
+        reply: String,
+    },
 }
 
 /// A model that scores.
@@ -104,7 +113,7 @@ struct Steps {
 }
 
 impl Scorer {
-    /// A scorer that reads the model's head for scores, in the format that models with such a head are trained on.
+    /// A scorer that reads the model's head for scores as it is, in the format that models with such a head are trained on.
     ///
     /// # Errors
     /// If the model has no head for scores.
@@ -141,7 +150,8 @@ impl Scorer {
     pub fn scores(&self, inputs: &[&ScoreInput]) -> Result<Vec<StepScores>, LmError> {
         let steps = inputs.iter().map(|input| self.steps(input)).collect::<Result<Vec<_>, _>>()?;
         let scores = match &self.reader {
-            Reader::Head => self.head(&steps)?,
+            Reader::Head => self.head(&steps, |z| z)?,
+            Reader::Logit => self.head(&steps, |z| 1.0 / (1.0 + (-z).exp()))?,
             Reader::Tokens { positive, negative } => {
                 steps.iter().map(|steps| self.next_token(steps, *positive, *negative)).collect::<Result<_, _>>()?
             }
@@ -154,13 +164,14 @@ impl Scorer {
         scores.into_iter().map(finish).collect()
     }
 
-    fn head(&self, steps: &[Steps]) -> Result<Vec<Vec<f64>>, LmError> {
+    /// `single` reads the output of a head that has one; one with labels is read as the probability of the last.
+    fn head(&self, steps: &[Steps], single: impl Fn(f64) -> f64) -> Result<Vec<Vec<f64>>, LmError> {
         let batch: Vec<_> = steps
             .iter()
             .map(|steps| ValueSequence { tokens: steps.tokens.clone(), positions: steps.ends.clone() })
             .collect();
         let read = |logits: &Vec<f64>| match logits.as_slice() {
-            [one] => *one,
+            [z] => single(*z),
             // The last entry of a softmax.
             [others @ .., last] => 1.0 / (1.0 + others.iter().map(|x| (x - last).exp()).sum::<f64>()),
             [] => 0.0,
@@ -217,6 +228,7 @@ impl Scorer {
             (Some(prompt), Some(steps), ..) => match &self.format {
                 StepFormat::Marker { token, system } => self.marked(prompt, steps, token, system.as_deref()),
                 StepFormat::Separator { text, chat } => self.separated(prompt, steps, text, *chat),
+                StepFormat::Turns { reply } => self.turns(prompt, steps, reply),
             },
             (_, _, Some(messages), ..) => self.chat(messages.clone()),
             (_, _, _, Some(text), _) => Ok(at_the_end(self.tokenizer()?.encode(text, Special::With)?.tokens)),
@@ -239,10 +251,6 @@ impl Scorer {
     }
 
     fn marked(&self, prompt: &str, steps: &[String], marker: &str, system: Option<&str>) -> Result<Steps, LmError> {
-        let message = |role: &str, content: &str| {
-            let field = |name: &str, value: &str| (name.to_owned(), Json::String(value.to_owned()));
-            Json::Object(vec![field("role", role), field("content", content)])
-        };
         let answer: String = steps.iter().flat_map(|step| [step.as_str(), marker]).collect();
         let system = system.map(|text| message("system", text));
         let messages = system.into_iter().chain([message("user", prompt), message("assistant", &answer)]).collect();
@@ -261,9 +269,8 @@ impl Scorer {
     fn separated(&self, prompt: &str, steps: &[String], separator: &str, chat: bool) -> Result<Steps, LmError> {
         let tokenizer = self.tokenizer()?;
         let mut tokens = if chat {
-            let field = |name: &str, value: &str| (name.to_owned(), Json::String(value.to_owned()));
-            let user = Json::Object(vec![field("role", "user"), field("content", prompt)]);
-            tokenizer.chat(&ChatRequest { add_generation_prompt: true, ..ChatRequest::new(vec![user]) })?.1
+            let user = vec![message("user", prompt)];
+            tokenizer.chat(&ChatRequest { add_generation_prompt: true, ..ChatRequest::new(user) })?.1
         } else {
             let prompt = tokenizer.encode(prompt, Special::Without)?.tokens;
             tokenizer.bos_id().into_iter().chain(prompt).collect()
@@ -280,6 +287,29 @@ impl Scorer {
         }
         Ok(Steps { tokens, prompt_len, ends })
     }
+
+    fn turns(&self, prompt: &str, steps: &[String], reply: &str) -> Result<Steps, LmError> {
+        let (tokenizer, mut messages, mut prefixes) = (self.tokenizer()?, Vec::new(), Vec::new());
+        for (k, step) in steps.iter().enumerate() {
+            let first = format!("{prompt} {step}");
+            messages.push(message("user", if k == 0 { &first } else { step }));
+            let asked = ChatRequest { add_generation_prompt: true, ..ChatRequest::new(messages.clone()) };
+            prefixes.push(tokenizer.chat(&asked)?.1);
+            messages.push(message("assistant", reply));
+        }
+        let (_, tokens) = tokenizer.chat(&ChatRequest::new(messages))?;
+        if !prefixes.iter().all(|prefix| tokens.starts_with(prefix) && !prefix.is_empty()) {
+            let expected = "one that writes a turn in the same way whatever follows it";
+            return Err(LmError::setting("chat template", expected, "one that does not"));
+        }
+        Ok(Steps { tokens, prompt_len: 1, ends: prefixes.iter().map(|prefix| prefix.len() - 1).collect() })
+    }
+}
+
+/// A message of a chat.
+fn message(role: &str, content: &str) -> Json {
+    let field = |name: &str, value: &str| (name.to_owned(), Json::String(value.to_owned()));
+    Json::Object(vec![field("role", role), field("content", content)])
 }
 
 /// Where a token stands.
@@ -299,6 +329,10 @@ fn token_steps(tokens: &[u32], ends: Option<&[usize]>) -> Result<Steps, LmError>
     let exclusive = ends.last() == Some(&tokens.len());
     let ends = ends.iter().map(|end| if exclusive { end.checked_sub(1) } else { Some(*end) });
     let ends = ends.collect::<Option<Vec<_>>>().ok_or_else(|| LmError::setting("step_ends", "at least 1 each", 0))?;
+    if !ends.is_sorted_by(|a, b| a < b) || ends.last().is_none_or(|&end| end >= tokens.len()) {
+        let expected = format!("ascending positions among {} tokens", tokens.len());
+        return Err(LmError::setting("step_ends", expected, format!("{ends:?}")));
+    }
     Ok(Steps { tokens: tokens.to_vec(), prompt_len: 1, ends })
 }
 
