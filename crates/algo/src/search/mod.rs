@@ -14,6 +14,8 @@
 //! | [`Rebase`] | a budget of children per level, shared out by value | the best valued leaf of the whole tree |
 //! | [`Mcts`] | `width` children of the node that values and visits point to | the best valued leaf of the whole tree |
 //!
+//! [`planning`] is for models with a prior over numbered actions: PUCT and Gumbel search on a tree of `r + γ V`.
+//!
 //! # What they share
 //! Randomness: the request for node `i` of level `d` has seed `seed.child(d).child(i)`, sample `i` of a best-of-N
 //! has `seed.child(i)`; nothing depends on how a space batches.
@@ -53,6 +55,7 @@ mod best_of_n;
 mod dvts;
 mod ledger;
 mod mcts;
+pub mod planning;
 mod rebase;
 mod vote;
 

@@ -5,6 +5,7 @@ mod fit;
 mod kl;
 mod metric;
 mod objective;
+mod plan;
 mod preference;
 mod smooth;
 mod tdrm;
@@ -67,6 +68,7 @@ ops! {
     PairedBootstrap(metric::Paired),
     Mcnemar(metric::Discordant),
     Holm(metric::PValues),
+    Plan(plan::Request),
     Objective(objective::Request),
     Preference(preference::Request),
     Kl(kl::Request),
@@ -88,6 +90,7 @@ pub(crate) const OPS: &[&[OpDoc]] = &[
     token::OPS,
     metric::OPS,
     smooth::OPS,
+    plan::OPS,
     objective::OPS,
     preference::OPS,
     kl::OPS,
