@@ -50,3 +50,32 @@ fn every_vote_comes_out() {
 fn text(x: &Value) -> &str {
     x.as_str().expect("text")
 }
+
+/// The answers that its searches give: the best by the search's own aggregate, and three ways to pick by the last score.
+#[test]
+fn every_choice_among_the_solutions_of_a_search_comes_out() {
+    let Some(file) = golden("search/sal_searches.json") else { return };
+    let searches = file["searches"].as_array().expect("searches");
+    for search in searches {
+        let (out, config) = (&search["out"], &search["config"]);
+        let steps = out["scores"].as_array().expect("scores");
+        let aggregated = |kind: &str| -> Vec<f64> {
+            let kind = if kind == "prod" { "product" } else { kind };
+            let one = |row| number(&ask(&json!({"op": "aggregate", "kind": kind, "step_scores": row}))["aggregate"]);
+            steps.iter().map(one).collect()
+        };
+        let (own, last) = (aggregated(text(&config["agg_strategy"])), aggregated("last"));
+        assert_eq!(out["completions"][best(&own)], out["pred"], "{search}");
+        let answers: Vec<&str> = out["answers"].as_array().expect("answers").iter().map(text).collect();
+        let boxed = |answer: &str| format!("\\boxed{{{answer}}}");
+        assert_eq!(boxed(answers[best(&last)]), text(&out["naive"]), "{search}");
+        assert_eq!(boxed(&winner(&answers, Some(last))), text(&out["weighted"]), "{search}");
+        assert_eq!(boxed(&winner(&answers, None)), text(&out["maj"]), "{search}");
+    }
+    assert_eq!(searches.len(), 42);
+}
+
+/// The first of the largest.
+fn best(scores: &[f64]) -> usize {
+    (0..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best })
+}

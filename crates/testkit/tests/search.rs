@@ -1,11 +1,12 @@
 //! Search strategies under the laws, and their reductions on random trees.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
 use tdrm_algo::search::{Beam, BestOfN, Dvts, GreedySearch, Majority, Mcts, Rebase, WeightedMajority, tally};
-use tdrm_core::{Budget, Expand, NonNegative, Positive, SearchSpace, SearchStrategy, Seed};
+use tdrm_core::{Budget, Expand, NonNegative, Positive, SearchError, SearchSpace, SearchStrategy, Seed};
 use tdrm_testkit::generators::trees;
 use tdrm_testkit::laws;
 use tdrm_testkit::mocks::{Drawing, ScriptedTree};
@@ -104,15 +105,19 @@ fn canonical(answer: &str) -> &str {
     }
 }
 
+/// A reference file, or a loud skip where it is absent.
+fn golden<T: serde::de::DeserializeOwned>(file: &str) -> Option<T> {
+    let above = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let found = above.map(|p| p.join("shared/golden/search").join(file)).find(|p| p.exists());
+    if found.is_none() {
+        eprintln!("SKIPPED: ../shared/golden/search/{file} is not here");
+    }
+    found.map(|path| serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
+}
+
 #[test]
 fn votes_agree_with_search_and_learn() {
-    let above = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let found = above.map(|p| p.join("shared/golden/search/sal_votes.json")).find(|p| p.exists());
-    let Some(path) = found else {
-        eprintln!("SKIPPED: ../shared/golden/search/sal_votes.json is not here");
-        return;
-    };
-    let cases: Vec<Vote> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let Some(cases) = golden::<Vec<Vote>>("sal_votes.json") else { return };
     for case in &cases {
         let answers: Vec<_> = case.answers.iter().map(|a| Some(canonical(a))).collect();
         assert_eq!(
@@ -124,4 +129,103 @@ fn votes_agree_with_search_and_learn() {
         assert_eq!(tally(&answers, &case.scores)[0].answer, canonical(&case.weighted), "{:?}", case.answers);
     }
     assert_eq!(cases.len(), 18);
+}
+
+/// The searches of search-and-learn over scripted trees.
+#[derive(serde::Deserialize)]
+struct Searches {
+    searches: Vec<Search>,
+}
+
+#[derive(serde::Deserialize)]
+struct Search {
+    kind: String,
+    config: Config,
+    prompt: String,
+    tree: BTreeMap<String, Vec<Step>>,
+    out: Out,
+}
+
+#[derive(serde::Deserialize)]
+struct Config {
+    n: usize,
+    #[serde(default)]
+    beam_width: usize,
+    #[serde(default)]
+    num_iterations: usize,
+    agg_strategy: String,
+}
+
+#[derive(serde::Deserialize)]
+struct Step {
+    text: String,
+    eos: bool,
+    score: f64,
+}
+
+#[derive(serde::Deserialize)]
+struct Out {
+    completions: Vec<String>,
+    llm_step_requests: u64,
+}
+
+/// A scripted tree as a space: a node is a text with its step scores and whether it has ended.
+struct Scripted<'a> {
+    search: &'a Search,
+    /// The children of the last request of each level.
+    last: Vec<String>,
+}
+
+type Text = (String, Vec<f64>, bool);
+
+impl SearchSpace for Scripted<'_> {
+    type Node = Text;
+
+    fn root(&self) -> Text {
+        (String::new(), vec![], false)
+    }
+
+    fn expand(&mut self, requests: &[Expand<'_, Text>]) -> Result<Vec<Vec<Text>>, SearchError> {
+        let children = |r: &Expand<'_, Text>| -> Vec<Text> {
+            let (text, scores, _) = r.node;
+            let steps = &self.search.tree[&format!("{}{text}", self.search.prompt)];
+            let child = |s: &Step| (format!("{text}{}", s.text), [scores.as_slice(), &[s.score]].concat(), s.eos);
+            steps.iter().take(r.width).map(child).collect()
+        };
+        let families: Vec<Vec<Text>> = requests.iter().map(children).collect();
+        self.last = families.iter().flatten().map(|child| child.0.clone()).collect();
+        Ok(families)
+    }
+
+    fn value(&mut self, nodes: &[Text]) -> Result<Vec<f64>, SearchError> {
+        let value = |scores: &[f64]| match self.search.config.agg_strategy.as_str() {
+            "last" => scores.last().copied().unwrap_or_default(),
+            "min" => scores.iter().copied().fold(f64::INFINITY, f64::min),
+            _ => scores.iter().product(),
+        };
+        Ok(nodes.iter().map(|n| value(&n.1)).collect())
+    }
+
+    fn is_complete(&self, node: &Text) -> bool {
+        node.2
+    }
+}
+
+/// Eight levels are more than these trees have; with four the reference lets its last level run to the end of the text,
+/// which a depth here does not.
+#[test]
+fn subtrees_expand_what_those_of_search_and_learn_do() {
+    let Some(file) = golden::<Searches>("sal_searches.json") else { return };
+    let dvts = file.searches.iter().filter(|s| s.kind == "dvts" && s.config.num_iterations == 8);
+    let mut replayed = 0;
+    for search in dvts {
+        let Config { n, beam_width, num_iterations, .. } = search.config;
+        let strategy = Dvts { subtrees: count(n / beam_width), width: count(beam_width), depth: num_iterations };
+        let mut space = Scripted { search, last: vec![] };
+        let found = strategy.search(&mut space, Budget::Unlimited, Seed::root(0)).unwrap();
+        assert_eq!(found.spent, search.out.llm_step_requests, "{}", search.prompt);
+        assert_eq!(space.last, search.out.completions, "{}", search.prompt);
+        replayed += 1;
+    }
+    assert_eq!(replayed, 10);
 }
