@@ -142,7 +142,7 @@ pub(crate) enum EnvCommand {
 
 /// A Hugging Face model and how it runs.
 #[cfg(feature = "lm")]
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct CheckpointArgs {
     /// Hugging Face directory: config.json, model.safetensors or its shards, tokenizer files.
     #[arg(long, value_name = "DIR")]
@@ -150,30 +150,15 @@ pub(crate) struct CheckpointArgs {
     /// Directory of a LoRA adapter in PEFT's format.
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
-    /// Where it runs.
-    #[arg(long, value_enum, default_value = "cpu")]
-    pub(crate) device: Device,
-    /// Type of the activations.
-    #[arg(long, value_enum, default_value = "f32")]
-    pub(crate) dtype: Dtype,
-    /// Fused kernels, or candle's own operations.
+    /// Where it runs: cpu, cuda, or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: tdrm_lm::Device,
+    /// Type of weights and activations: f32 or bf16.
+    #[arg(long, default_value = "f32")]
+    pub(crate) dtype: tdrm_lm::Precision,
+    /// Fused kernels, or candle's own operations. Only the latter run in bf16 or on a GPU.
     #[arg(long, value_enum, default_value = "fused")]
     pub(crate) engine: EngineArg,
-}
-
-#[cfg(feature = "lm")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Device {
-    Cpu,
-    Cuda,
-}
-
-#[cfg(feature = "lm")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Dtype {
-    F32,
-    Bf16,
-    F16,
 }
 
 #[cfg(feature = "lm")]

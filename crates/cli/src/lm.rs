@@ -8,13 +8,11 @@ use serde_json::{Map, Value, json};
 use tdrm_core::{Probability, Seed, Temperature};
 use tdrm_lm::tokens::{ChatRequest, Json, Special, Tokenizer};
 use tdrm_lm::{
-    Engine, Generation, GenerationConfig, Model, Optimiser, PolicyCoefficients, Prompt, Reader, SamplingConfig,
-    ScoreInput, Scorer, Sequence, StepFormat, Trainer,
+    Engine, Generation, GenerationConfig, Model, Optimiser, Placement, PolicyCoefficients, Prompt, Reader,
+    SamplingConfig, ScoreInput, Scorer, Sequence, StepFormat, Trainer,
 };
 
-use crate::args::{
-    CheckpointArgs, Device, Dtype, EngineArg, GenerateArgs, LmCommand, LmInput, ScoreArgs, TrainCommand,
-};
+use crate::args::{CheckpointArgs, EngineArg, GenerateArgs, LmCommand, LmInput, ScoreArgs, TrainCommand};
 use crate::lines;
 use crate::observe::print;
 
@@ -91,17 +89,12 @@ struct Ids {
 
 /// Loads a checkpoint and says what it has no use for.
 fn load(args: &CheckpointArgs) -> Result<Model> {
-    if args.device == Device::Cuda {
-        bail!("--device cuda: this program was built for the CPU (see docs: the CUDA build)");
-    }
-    if args.dtype != Dtype::F32 {
-        bail!("--dtype: expected f32 on the CPU, where weights of any type are widened to it");
-    }
+    let placement = Placement { device: args.device, precision: args.dtype };
     let engine = match args.engine {
         EngineArg::Fused => Engine::Fused,
         EngineArg::Composed => Engine::Composed,
     };
-    let mut model = Model::load(&args.model)?.with_engine(engine);
+    let mut model = Model::load_on(&args.model, placement)?.with_engine(engine);
     if let Some(adapter) = &args.adapter {
         model = model.load_adapter(adapter)?;
     }
@@ -234,7 +227,8 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
     let tokenizer = tokenizer.then(|| Tokenizer::load(&args.checkpoint.model)).transpose()?;
     let mut scorer = match (&args.reference, &args.positive, &args.negative) {
         (Some(reference), None, None) => {
-            let reference = Box::new(Model::load(reference)?);
+            let reference =
+                Box::new(load(&CheckpointArgs { model: reference.clone(), adapter: None, ..args.checkpoint.clone() })?);
             Scorer::with_reader(model, tokenizer, Reader::Implicit { reference, beta: args.beta })
         }
         (None, Some(positive), Some(negative)) => {

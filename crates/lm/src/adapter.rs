@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -255,7 +255,7 @@ impl Model {
         }
         let adapter = Adapter::new(&self, config)?;
         for spec in &adapter.specs {
-            let parameter = Var::from_vec(values(spec)?, spec.shape.as_slice(), self.device())?;
+            let parameter = self.storage().variable(values(spec)?, spec.shape.as_slice())?;
             self.parameters_mut().push(parameter);
         }
         self.adapter = Some(std::sync::Arc::new(adapter));
@@ -277,7 +277,7 @@ impl Model {
         let tensors = adapter.specs.iter().zip(&values);
         let tensors = tensors.map(|(spec, values)| (spec.parts[0].name.clone(), spec.shape.clone(), values.as_slice()));
         weights::write_atomically(&directory.join("adapter_config.json"), adapter.config.to_json().as_bytes())?;
-        weights::write_tensors(&directory.join("adapter_model.safetensors"), tensors)
+        weights::write_tensors(&directory.join("adapter_model.safetensors"), DType::F32, tensors)
     }
 
     /// Adds the adapter's products to the matrices and removes it: `W ← W + s·B A`.
@@ -304,17 +304,17 @@ impl Model {
             let mut start = 0;
             let mut rows = Vec::new();
             for (outputs, factors) in parts {
-                let part = matrix.narrow(0, start, *outputs)?;
+                let part = matrix.narrow(0, start, *outputs)?.to_dtype(DType::F32)?;
                 start += outputs;
                 rows.push(match factors {
                     Some(Factors { a, b }) => {
-                        let of = |id: Id| self.parameters()[id].as_detached_tensor();
-                        (part + (of(*b).matmul(&of(*a))? * (sign * adapter.config.scale()))?)?
+                        let of = |id: Id| self.parameters()[id].as_detached_tensor().to_dtype(DType::F32);
+                        (part + (of(*b)?.matmul(&of(*a)?)? * (sign * adapter.config.scale()))?)?
                     }
                     None => part,
                 });
             }
-            let changed = Tensor::cat(&rows, 0)?;
+            let changed = Tensor::cat(&rows, 0)?.to_dtype(matrix.dtype())?;
             self.parameters_mut()[id] = Var::from_tensor(&changed)?;
         }
         if remove {

@@ -218,10 +218,15 @@ impl ModelConfig {
     /// A `config.json` that transformers reads: the file that was read, with weights declared as 32-bit floats.
     #[must_use]
     pub fn to_json(&self) -> String {
+        self.to_json_of("float32")
+    }
+
+    /// A `config.json` that declares this type of weights.
+    pub(crate) fn to_json_of(&self, dtype: &str) -> String {
         let mut map = self.source.clone();
         for field in ["dtype", "torch_dtype"] {
             if map.contains_key(field) {
-                map.insert(field.to_owned(), Value::from("float32"));
+                map.insert(field.to_owned(), Value::from(dtype));
             }
         }
         format!("{:#}\n", Value::Object(map))

@@ -25,7 +25,8 @@ impl Cache {
         if model.engine() == Engine::Fused {
             return Ok(Self::Fused((0..layers).map(|_| Slots::new(heads, slots, capacity)).collect()));
         }
-        let zeros = || Tensor::zeros((slots * capacity, heads.key_value_width()), model.dtype(), model.device());
+        let storage = model.storage();
+        let zeros = || Tensor::zeros((slots * capacity, heads.key_value_width()), storage.dtype, &storage.device);
         let layers = (0..layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_, LmError>>()?;
         Ok(Self::Composed { layers, capacity })
     }

@@ -17,6 +17,7 @@ use tdrm_kernels::rope::RopeTable;
 use crate::adapter::Adapter;
 use crate::config::ModelConfig;
 use crate::ops::{Engine, Packing, Weight, with_slice};
+use crate::placement::{Placement, Storage};
 use crate::weights::{self, Checkpoint, Fresh, Layout, Spec, ValueHead};
 use crate::{HeadKind, LmError};
 
@@ -39,7 +40,7 @@ pub struct Model {
     /// The layout's parameters, then the adapter's.
     parameters: Vec<Var>,
     pub(crate) adapter: Option<Arc<Adapter>>,
-    device: Device,
+    storage: Storage,
     engine: Engine,
     /// Grows with the longest sequence met.
     rope: Arc<Mutex<Arc<RopeTable>>>,
@@ -51,8 +52,9 @@ impl fmt::Debug for Model {
         f.debug_struct("Model")
             .field("architecture", &self.config.architecture)
             .field("parameters", &self.len())
-            .field("device", &self.device)
-            .field("engine", &self.engine)
+            .field("device", &self.storage.device)
+            .field("dtype", &self.storage.dtype)
+            .field("engine", &self.engine())
             .finish_non_exhaustive()
     }
 }
@@ -64,6 +66,15 @@ impl Model {
     /// If a file is missing or malformed, a tensor is missing, of another shape or not finite, or the configuration
     /// describes a model that this crate does not compute.
     pub fn load(directory: &Path) -> Result<Self, LmError> {
+        Self::load_on(directory, Placement::default())
+    }
+
+    /// Loads a Hugging Face directory to a device, tensor by tensor.
+    ///
+    /// # Errors
+    /// As [`Model::load`]; if the device cannot be had.
+    pub fn load_on(directory: &Path, placement: Placement) -> Result<Self, LmError> {
+        let storage = placement.open()?;
         let config = ModelConfig::load(directory)?;
         let mut checkpoint = Checkpoint::open(directory)?;
         let has_summary = checkpoint.has("v_head.summary.weight");
@@ -76,7 +87,7 @@ impl Model {
             }
             Ok(values)
         };
-        let mut model = Self::assemble(config, layout, read)?;
+        let mut model = Self::assemble(config, layout, storage, read)?;
         // transformers leaves a tied output embedding out, other writers repeat it; old ones keep the frequencies.
         let tied = model.config.tie_word_embeddings;
         let known = |name: &String| name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
@@ -92,7 +103,7 @@ impl Model {
     pub fn init(config: ModelConfig, seed: Seed) -> Result<Self, LmError> {
         let layout = Layout::new(&config, ValueHead::Absent);
         let range = config.initializer_range;
-        Self::assemble(config, layout, |spec| fresh(spec, range, seed))
+        Self::assemble(config, layout, Placement::default().open()?, |spec| fresh(spec, range, seed))
     }
 
     /// Gives a causal language model a scalar head, `v_head.summary`, drawn as fresh weights are.
@@ -107,7 +118,7 @@ impl Model {
         let mut parameters = self.parameters;
         for spec in &layout.specs[parameters.len()..] {
             let values = fresh(spec, self.config.initializer_range, seed)?;
-            parameters.push(Var::from_vec(values, spec.shape.as_slice(), &self.device)?);
+            parameters.push(self.storage.variable(values, spec.shape.as_slice())?);
         }
         Ok(Self { layout: Arc::new(layout), parameters, ..self })
     }
@@ -115,18 +126,29 @@ impl Model {
     fn assemble(
         config: ModelConfig,
         layout: Layout,
+        storage: Storage,
         mut values: impl FnMut(&Spec) -> Result<Vec<f32>, LmError>,
     ) -> Result<Self, LmError> {
-        let device = Device::Cpu;
-        let parameter = |spec: &Spec| Ok(Var::from_vec(values(spec)?, spec.shape.as_slice(), &device)?);
+        let parameter = |spec: &Spec| storage.variable(values(spec)?, spec.shape.as_slice());
         let parameters = layout.specs.iter().map(parameter).collect::<Result<_, LmError>>()?;
         let rope = Arc::new(Mutex::new(Arc::new(config.rope.table(config.heads.dim, 0)?)));
         let (config, layout) = (Arc::new(config), Arc::new(layout));
         let (engine, unknown) = (Engine::default(), Arc::from([]));
-        Ok(Self { config, layout, parameters, adapter: None, device, engine, rope, unknown })
+        Ok(Self { config, layout, parameters, adapter: None, storage, engine, rope, unknown })
     }
 
-    /// Runs passes on another engine.
+    /// A copy at another place, rounded to its type. (Clones share their parameters, copies do not.)
+    ///
+    /// # Errors
+    /// If the device cannot be had or has too little memory.
+    pub fn to(&self, placement: Placement) -> Result<Self, LmError> {
+        let storage = placement.open()?;
+        let copy = |p: &Var| Ok(Var::from_tensor(&storage.place(&p.as_detached_tensor().copy()?)?)?);
+        let parameters = self.parameters.iter().map(copy).collect::<Result<_, LmError>>()?;
+        Ok(Self { parameters, storage, ..self.clone() })
+    }
+
+    /// Runs passes on another engine; where the fused one cannot run (see [`Placement`]), the composed one does.
     #[must_use]
     pub fn with_engine(self, engine: Engine) -> Self {
         Self { engine, ..self }
@@ -205,7 +227,7 @@ impl Model {
         Ok(Self { parameters, ..self.clone() })
     }
 
-    /// Saves a directory that [`Model::load`] and transformers read; each file is replaced as a whole or not at all.
+    /// Saves a directory that [`Model::load`] and transformers read, in the model's own type; each file is replaced as a whole or not at all.
     ///
     /// An adapter is saved by itself ([`Model::save_adapter`]) or merged first ([`Model::merge_adapter`]).
     ///
@@ -216,8 +238,10 @@ impl Model {
         let values = (0..self.layout.specs.len()).map(|id| self.parameter_values(id)).collect::<Result<Vec<_>, _>>()?;
         let parts = self.layout.parts();
         let tensors = parts.map(|(id, range, part)| (part.name.clone(), part.shape.clone(), &values[id][range]));
-        weights::write_atomically(&directory.join("config.json"), self.config.to_json().as_bytes())?;
-        weights::write_tensors(&directory.join("model.safetensors"), tensors)?;
+        let bf16 = self.storage.dtype == DType::BF16;
+        let config = self.config.to_json_of(if bf16 { "bfloat16" } else { "float32" });
+        weights::write_atomically(&directory.join("config.json"), config.as_bytes())?;
+        weights::write_tensors(&directory.join("model.safetensors"), self.storage.dtype, tensors)?;
         // A checkpoint that was sharded before must not be read beside the whole one.
         let index = directory.join("model.safetensors.index.json");
         if index.exists() { std::fs::remove_file(&index).map_err(LmError::io(&index)) } else { Ok(()) }
@@ -228,16 +252,12 @@ impl Model {
     }
 
     pub(crate) fn engine(&self) -> Engine {
-        self.engine
+        if self.storage.is_fused() { self.engine } else { Engine::Composed }
     }
 
-    pub(crate) fn device(&self) -> &Device {
-        &self.device
-    }
-
-    /// The type that activations have.
-    pub(crate) fn dtype(&self) -> DType {
-        self.parameters.first().map_or(DType::F32, |parameter| parameter.dtype())
+    /// Where the model lies, and the type that weights and activations have.
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
     }
 
     pub(crate) fn parameters(&self) -> &[Var] {
@@ -256,8 +276,7 @@ impl Model {
     /// Replaces a parameter's values.
     pub(crate) fn set_parameter(&self, id: usize, values: Vec<f32>) -> Result<(), LmError> {
         let parameter = &self.parameters[id];
-        let values = Tensor::from_vec(values, parameter.shape(), &self.device)?.to_dtype(parameter.dtype())?;
-        Ok(parameter.set(&values)?)
+        Ok(parameter.set(&self.storage.tensor(values, parameter.shape())?)?)
     }
 
     /// A parameter's values.
@@ -267,7 +286,7 @@ impl Model {
 
     fn with_values<R>(&self, id: usize, work: impl FnOnce(&[f32]) -> candle_core::Result<R>) -> Result<R, LmError> {
         let tensor = self.parameters[id].as_detached_tensor();
-        Ok(with_slice(&tensor.to_device(&Device::Cpu)?, work)?)
+        Ok(with_slice(&tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?, work)?)
     }
 
     /// The parameters as a pass sees them where nothing is trained.
@@ -297,7 +316,7 @@ impl Model {
 
     /// Rows of the input embedding.
     pub(crate) fn embed(&self, weights: &[Weight], tokens: &[u32]) -> Result<Tensor, LmError> {
-        let index = Tensor::from_slice(tokens, tokens.len(), &self.device)?;
+        let index = Tensor::from_slice(tokens, tokens.len(), &self.storage.device)?;
         Ok(weights[self.layout.embed].tensor.index_select(&index, 0)?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use tdrm_core::Seed;
 use tdrm_kernels::decode::Place;
@@ -169,7 +169,7 @@ impl Pass {
         })?)
     }
 
-    /// Scores of rows of the body's output, `[n, labels]`.
+    /// Scores of rows of the body's output, `[n, labels]`, in 32 bits.
     pub(crate) fn scores(&self, x: &Tensor) -> Result<Tensor, LmError> {
         let ScoreIds { hidden, output, .. } = self.model.score_head()?;
         let x = self.final_norm(x)?;
@@ -177,7 +177,7 @@ impl Pass {
             Some(hidden) => self.project(hidden, &x)?.relu()?,
             None => x,
         };
-        self.project(output, &x)
+        Ok(self.project(output, &x)?.to_dtype(DType::F32)?)
     }
 }
 

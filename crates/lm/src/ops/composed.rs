@@ -16,8 +16,17 @@ pub(super) fn rms_norm(x: &Tensor, w: &Tensor, epsilon: f64) -> Result<Tensor> {
 }
 
 pub(super) fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let y = x.matmul(&w.t()?)?;
+    let y = matmul(x, &w.t()?)?;
     bias.map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))
+}
+
+/// `a b`. candle's product on the CPU knows no bfloat16: the factors are widened there and the product is rounded, which
+/// is what a GPU does with sums in 32 bits.
+fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.dtype() == DType::BF16 && a.device().is_cpu() {
+        return a.to_dtype(DType::F32)?.matmul(&b.to_dtype(DType::F32)?)?.to_dtype(DType::BF16);
+    }
+    a.matmul(b)
 }
 
 pub(super) fn swiglu(gate_up: &Tensor) -> Result<Tensor> {
@@ -67,9 +76,9 @@ pub(crate) fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Tensor) -> Resul
     let dtype = q.dtype();
     // The queries of a group meet the same keys: they are rows of one product.
     let q = (q.reshape((b, groups, h / groups * t, d))? / (d as f64).sqrt())?;
-    let scores = q.matmul(&k.t()?.contiguous()?)?.reshape((b, h, t, s))?.to_dtype(DType::F32)?;
+    let scores = matmul(&q, &k.t()?.contiguous()?)?.reshape((b, h, t, s))?.to_dtype(DType::F32)?;
     let p = softmax(&scores.broadcast_add(mask)?)?.to_dtype(dtype)?;
-    p.reshape((b, groups, h / groups * t, s))?.matmul(v)?.reshape((b, h, t, d))
+    matmul(&p.reshape((b, groups, h / groups * t, s))?, v)?.reshape((b, h, t, d))
 }
 
 /// Cosines and sines `[positions, R/2]`.

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Result, Tensor, Var};
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Tensor, Var};
+use half::bf16;
 use tdrm_kernels::adamw::{self, AdamW};
 
 use crate::LmError;
@@ -21,6 +22,8 @@ pub(super) struct Slot {
     undecayed: Vec<Range<usize>>,
     /// The accumulated gradient; empty where no loss has depended on the parameter since the last step.
     gradient: Sink,
+    /// The weights in 32 bits, where the parameter has fewer; empty before the first step.
+    master: Vec<f32>,
     pub(super) first_moment: Vec<f32>,
     pub(super) second_moment: Vec<f32>,
 }
@@ -31,7 +34,8 @@ impl Slot {
         let trained: Vec<_> = parts.map(|(_, range)| range).collect();
         // Moments are made with the first step.
         let (first_moment, second_moment) = (Vec::new(), Vec::new());
-        Self { len: spec.len(), trained, undecayed: Vec::new(), gradient: Arc::default(), first_moment, second_moment }
+        let (undecayed, gradient, master) = (Vec::new(), Sink::default(), Vec::new());
+        Self { len: spec.len(), trained, undecayed, gradient, master, first_moment, second_moment }
     }
 
     /// Decays only the parts whose names satisfy `decayed`.
@@ -95,24 +99,50 @@ impl Slot {
         self.lock().clear();
     }
 
+    /// The weights in 32 bits of a parameter that has these values. Where it was set to something else than the rounded
+    /// weights, the new value counts.
+    pub(super) fn weights(&self, mut values: Vec<f32>) -> Vec<f32> {
+        for (value, &master) in values.iter_mut().zip(&self.master) {
+            if bf16::from_f32(master) == bf16::from_f32(*value) {
+                *value = master;
+            }
+        }
+        values
+    }
+
+    /// Keeps weights in 32 bits where the parameter has fewer.
+    pub(super) fn set_master(&mut self, weights: &[f32], parameter: &Var) {
+        self.master.clear();
+        if parameter.dtype() == DType::BF16 {
+            self.master.extend_from_slice(weights);
+        }
+    }
+
     /// One step of `AdamW`.
     pub(super) fn step(&mut self, constants: &AdamW, parameter: &Var) -> std::result::Result<(), LmError> {
         if self.trained.is_empty() || self.lock().is_empty() {
             return Ok(());
+        }
+        let on_cpu = parameter.device().is_cpu() && parameter.dtype() == DType::F32;
+        let mut weights = Vec::new();
+        if !on_cpu {
+            weights = self.weights(to_vec(&parameter.as_detached_tensor())?);
         }
         self.first_moment.resize(self.len, 0.0);
         self.second_moment.resize(self.len, 0.0);
         let gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
         let moments = Mutex::new((self.first_moment.as_mut_slice(), self.second_moment.as_mut_slice()));
         let step = Step { constants, gradient: &gradient, trained: &self.trained, undecayed: &self.undecayed, moments };
-        if parameter.device().is_cpu() {
+        if on_cpu {
             parameter.inplace_op1(&step)?;
-        } else {
-            // Master weights and moments stay on the host.
-            let values = Tensor::from_vec(to_vec(&parameter.as_detached_tensor())?, parameter.shape(), &Device::Cpu)?;
-            values.inplace_op1(&step)?;
-            parameter.set(&values.to_device(parameter.device())?.to_dtype(parameter.dtype())?)?;
+            return Ok(());
         }
+        // Master weights and moments stay on the host.
+        step.apply(&mut weights)?;
+        drop(gradient);
+        let values = Tensor::from_slice(&weights, parameter.shape(), &Device::Cpu)?.to_dtype(parameter.dtype())?;
+        parameter.set(&values.to_device(parameter.device())?)?;
+        self.set_master(&weights, parameter);
         Ok(())
     }
 }
@@ -126,15 +156,8 @@ struct Step<'a> {
     moments: Mutex<(&'a mut [f32], &'a mut [f32])>,
 }
 
-impl InplaceOp1 for Step<'_> {
-    fn name(&self) -> &'static str {
-        "adamw"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, _: &Layout) -> Result<()> {
-        let CpuStorage::F32(theta) = storage else {
-            return Err(candle_core::Error::Msg("AdamW on the CPU needs 32-bit weights".to_owned()));
-        };
+impl Step<'_> {
+    fn apply(&self, theta: &mut [f32]) -> Result<()> {
         let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
         let (first, second) = &mut *moments;
         for range in self.trained {
@@ -145,5 +168,18 @@ impl InplaceOp1 for Step<'_> {
                 .map_err(candle_core::Error::wrap)?;
         }
         Ok(())
+    }
+}
+
+impl InplaceOp1 for Step<'_> {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, _: &Layout) -> Result<()> {
+        match storage {
+            CpuStorage::F32(theta) => self.apply(theta),
+            _ => Err(candle_core::Error::Msg("AdamW in place needs 32-bit weights".to_owned())),
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use candle_core::DType;
+
 use super::Trainer;
 use crate::LmError;
 use crate::weights::{Checkpoint, write_tensors_with};
@@ -20,7 +22,7 @@ impl Trainer {
             let zeros = || vec![0.0; slot.len()];
             let moment = |moment: &Vec<f32>| if moment.is_empty() { zeros() } else { moment.clone() };
             for (kind, part) in [
-                ("weights", self.model.parameter_values(id)?),
+                ("weights", slot.weights(self.model.parameter_values(id)?)),
                 ("first_moment", moment(&slot.first_moment)),
                 ("second_moment", moment(&slot.second_moment)),
             ] {
@@ -29,7 +31,7 @@ impl Trainer {
             }
         }
         let tensors = names.into_iter().zip(&values).map(|(name, part)| (name, vec![part.len()], part.as_slice()));
-        write_tensors_with(path, tensors, &[("step", self.step.to_string())])
+        write_tensors_with(path, DType::F32, tensors, &[("step", self.step.to_string())])
     }
 
     /// Continues from a file of [`Trainer::save_state`]: the next steps are those that the saved run would have taken.
@@ -56,6 +58,7 @@ impl Trainer {
             return Err(LmError::Format { path: path.to_owned(), reason });
         }
         for (id, weights, first, second) in read {
+            self.slots[id].set_master(&weights, &self.model.parameters()[id]);
             self.model.set_parameter(id, weights)?;
             self.slots[id].first_moment = first;
             self.slots[id].second_moment = second;

@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use candle_core::DType;
+use half::bf16;
 use safetensors::{Dtype, View, serialize_to_file};
 
 use crate::LmError;
@@ -13,13 +15,14 @@ use crate::LmError;
 /// A tensor whose bytes are made when they are written.
 #[derive(Debug)]
 struct Floats<'a> {
+    dtype: Dtype,
     shape: Vec<usize>,
     values: &'a [f32],
 }
 
 impl View for &Floats<'_> {
     fn dtype(&self) -> Dtype {
-        Dtype::F32
+        self.dtype
     }
 
     fn shape(&self) -> &[usize] {
@@ -27,29 +30,37 @@ impl View for &Floats<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into()
+        let bytes: Vec<u8> = match self.dtype {
+            Dtype::BF16 => self.values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),
+            _ => self.values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        };
+        bytes.into()
     }
 
     fn data_len(&self) -> usize {
-        4 * self.values.len()
+        let width = if self.dtype == Dtype::BF16 { 2 } else { 4 };
+        width * self.values.len()
     }
 }
 
-/// Writes named tensors as 32-bit floats, as transformers does.
+/// Writes named tensors as transformers does, as bfloat16 or as 32-bit floats.
 pub(crate) fn write_tensors<'a>(
     path: &Path,
+    dtype: DType,
     tensors: impl Iterator<Item = (String, Vec<usize>, &'a [f32])>,
 ) -> Result<(), LmError> {
-    write_tensors_with(path, tensors, &[("format", "pt".to_owned())])
+    write_tensors_with(path, dtype, tensors, &[("format", "pt".to_owned())])
 }
 
 /// Writes named tensors with other metadata.
 pub(crate) fn write_tensors_with<'a>(
     path: &Path,
+    dtype: DType,
     tensors: impl Iterator<Item = (String, Vec<usize>, &'a [f32])>,
     metadata: &[(&str, String)],
 ) -> Result<(), LmError> {
-    let tensors: Vec<_> = tensors.map(|(name, shape, values)| (name, Floats { shape, values })).collect();
+    let dtype = if dtype == DType::BF16 { Dtype::BF16 } else { Dtype::F32 };
+    let tensors: Vec<_> = tensors.map(|(name, shape, values)| (name, Floats { dtype, shape, values })).collect();
     let views = tensors.iter().map(|(name, tensor)| (name, tensor));
     let metadata: HashMap<_, _> = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let temporary = beside(path);
