@@ -42,9 +42,9 @@ const TABLE: &[Row] = &[
     row("tdrm-envs", &["rand_distr", "tdrm-core"]),
     row("tdrm-testkit", &["proptest", "tdrm-algo", "tdrm-core", "tdrm-envs"]),
     row("tdrm-kernels", &["gemm", "half", "libc", "rayon"]),
-    row(
-        "tdrm-lm",
-        &[
+    Row {
+        package: "tdrm-lm",
+        may: Some(&[
             "candle-core",
             "half",
             "minijinja",
@@ -57,8 +57,9 @@ const TABLE: &[Row] = &[
             "tdrm-core",
             "tdrm-kernels",
             "tokenizers",
-        ],
-    ),
+        ]),
+        optional: &["hf-hub"],
+    },
     row(
         "tdrm-dfdx",
         &["dfdx", "half", "rand_distr", "rayon", "safetensors", "serde_json", "tdrm-algo", "tdrm-core", "tdrm-kernels"],

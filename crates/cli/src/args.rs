@@ -225,6 +225,16 @@ pub(crate) enum LmCommand {
         #[command(flatten)]
         input: LmInput,
     },
+    /// Download a checkpoint from the Hugging Face Hub into its cache, and print the directory.
+    #[cfg(feature = "hub")]
+    Download {
+        /// As Qwen/Qwen2.5-0.5B.
+        #[arg(value_name = "OWNER/NAME")]
+        name: String,
+        /// A branch, tag or commit.
+        #[arg(long, default_value = "main")]
+        revision: String,
+    },
 }
 
 #[cfg(feature = "lm")]

@@ -39,6 +39,11 @@ pub(crate) fn lm(command: LmCommand) -> Result<()> {
                 Ok(json!({"text": tokenizer.decode(&tokens, Special::skipped(skip_special_tokens))?}))
             })
         }
+        #[cfg(feature = "hub")]
+        LmCommand::Download { name, revision } => {
+            let directory = tdrm_lm::hub::download(&name, &revision, true)?;
+            print(&format!("{}\n", directory.display()))
+        }
         LmCommand::Chat { model, input } => {
             let tokenizer = Tokenizer::load(&model)?;
             answer(&input, |request: ChatRequest| {

@@ -124,6 +124,17 @@ pub enum LmError {
         /// Its value.
         got: String,
     },
+    /// The Hugging Face Hub did not give a model.
+    #[cfg(feature = "hub")]
+    #[error("{name} at revision {revision}: {reason}")]
+    Hub {
+        /// The repository.
+        name: String,
+        /// A branch, tag or commit.
+        revision: String,
+        /// What happened.
+        reason: String,
+    },
     /// The model has no such head.
     #[error("this checkpoint has no {wanted}: it is a {architecture}")]
     Head {

@@ -4,6 +4,8 @@ mod adapter;
 mod config;
 mod error;
 mod generate;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod model;
 mod ops;
 mod placement;
