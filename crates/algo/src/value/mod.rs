@@ -21,6 +21,7 @@ mod n_step;
 mod off_policy;
 mod recursion;
 mod redistribute;
+mod short_windows;
 mod soft;
 mod span;
 mod target;

@@ -8,6 +8,7 @@ use tdrm_core::{Real, Steps, ValueTarget};
 
 use super::batch::one_by_one;
 use super::recursion::{BatchTarget, Recursion, decay};
+use super::short_windows::{SHORT, across, along};
 use super::span::{Column, Span, with_columns};
 use super::td::LambdaReturn;
 use super::{TimeMajor, Trace};
@@ -62,24 +63,37 @@ macro_rules! windowed_targets {
         impl<F: Real> ValueTarget<F> for $target {
             fn targets_into(&self, steps: Steps<'_, F>, out: &mut Vec<F>) {
                 out.resize(steps.len(), F::zero());
-                windows::<F, 1>(self, steps.into(), out);
+                alone(self, steps, out);
             }
         }
 
         impl<F: Real> BatchTarget<F> for $target {
             fn batch_into(&self, batch: &[Steps<'_, F>], out: &mut Vec<F>) {
                 out.resize(batch.iter().map(Steps::len).sum(), F::zero());
-                one_by_one(batch, out, |steps, out| windows::<F, 1>(self, steps.into(), out));
+                one_by_one(batch, out, |steps, out| alone(self, steps, out));
             }
 
             fn time_major_into(&self, steps: TimeMajor<'_, F>, out: &mut Vec<F>) {
                 out.resize(steps.rewards().len(), F::zero());
-                windows::<F, LANES>(self, steps, out);
+                if self.n() <= SHORT {
+                    across(self, steps, out);
+                } else {
+                    windows::<F, LANES>(self, steps, out);
+                }
             }
         }
     )*};
 }
 windowed_targets!(NStep, super::tdrm::Tdrm);
+
+/// The windows of one trajectory.
+fn alone<F: Real>(target: &impl Windowed, steps: Steps<'_, F>, out: &mut [F]) {
+    if target.n() <= SHORT {
+        along(target, steps, out);
+    } else {
+        windows::<F, 1>(target, steps.into(), out);
+    }
+}
 
 /// Trajectories that advance together.
 const LANES: usize = 512;
