@@ -233,6 +233,8 @@ mod lm {
         assert!(refusal(&wider, &weights).contains("expected shape"));
         let more = config.replace("\"vocab_size\": ", "\"vocab_size\": 1");
         assert!(refusal(&more, &weights).contains("embed_tokens.weight: expected shape"));
+        let huge = config.replace("\"vocab_size\": ", "\"vocab_size\": 99999");
+        assert!(refusal(&huge, &weights).contains("embed_tokens.weight: expected shape"));
         let mut nan = weights.clone();
         let end = nan.len();
         nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());

@@ -81,7 +81,8 @@ impl Model {
         let value_head = if has_summary { ValueHead::Summary } else { ValueHead::Absent };
         let layout = Layout::new(&config, value_head);
         let read = |spec: &Spec| {
-            let mut values = Vec::with_capacity(spec.len());
+            // Grows when a tensor of the expected shape is found: what config.json says is not believed before.
+            let mut values = Vec::new();
             for part in &spec.parts {
                 checkpoint.read_into(&part.name, &part.shape, &mut values)?;
             }

@@ -133,6 +133,7 @@ impl Checkpoint {
         file.seek(SeekFrom::Start(entry.start)).map_err(LmError::io(path))?;
         file.read_exact(&mut bytes).map_err(LmError::io(path))?;
         let start = out.len();
+        out.reserve_exact(shape.iter().product());
         match entry.dtype {
             Dtype::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
             Dtype::BF16 => out.extend(bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32())),
