@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use serde::Serialize;
-use tdrm_algo::objective::{Advantages, Evaluation, Objective, Preset, SequenceTerms};
+use tdrm_algo::objective::{Advantages, Evaluation, Objective, Preset, SequenceTerms, Surrogate};
 use tdrm_core::Real;
 
 /// Speed of the objectives.
@@ -91,8 +91,11 @@ impl<F: Real> Batch<F> {
         Self { rows: (0..sequences).map(row).collect() }
     }
 
-    fn terms(&self) -> Vec<SequenceTerms<'_, F>> {
-        self.rows.iter().map(Row::terms).collect()
+    /// The score function reads no ratio and gets no π_old, as on the other side.
+    fn terms(&self, objective: &Objective) -> Vec<SequenceTerms<'_, F>> {
+        let without = matches!(objective.surrogate, Surrogate::ScoreFunction(_));
+        let terms = |row| if without { SequenceTerms { old_logp: &[], ..Row::terms(row) } } else { Row::terms(row) };
+        self.rows.iter().map(terms).collect()
     }
 }
 
@@ -150,7 +153,7 @@ fn measure<F: Real>(args: &Args, preset: Preset, scalar: &'static str) -> Result
 
 /// The loss and its gradient, from the columns on: what a learner does once per micro-batch.
 fn evaluate<F: Real>(objective: &Objective, batch: &Batch<F>) -> Result<Evaluation<F>> {
-    let terms = batch.terms();
+    let terms = batch.terms(objective);
     let denominators = objective.prepare(&terms)?;
     Ok(objective.evaluate(&terms, &denominators)?)
 }

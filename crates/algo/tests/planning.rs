@@ -19,6 +19,7 @@ fn node(state: usize, logits: [f64; 2]) -> Prediction<usize> {
     Prediction { state, logits: logits.to_vec(), value: 0.0 }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape of `Dynamics`")]
 fn descend(&state: &usize, action: usize) -> Arrival<usize> {
     let child = 2 * state + 1 + action;
     let leaf = child.checked_sub(7);
@@ -42,7 +43,7 @@ fn two_simulations_by_hand() {
     // Prior 1/2 each, equal scores: action 0 first, r = 0.25, γ = 1/2, v = 1: Q = 0.75, V(root) = (0 + 0.75)/2.
     // Then q̂(0) = 0.75 + ½√2/2 · 1.25 = 1.19 against ½√2 · 1.25 = 0.88 of action 1: action 0 again, its child's
     // action 0: 0.25 + ½ · 1 = 0.75 there, and 0.25 + ½ · 0.75 = 0.625 at the root.
-    let mut model = |_: &(), _: usize| Arrival {
+    let mut model = |(): &(), _: usize| Arrival {
         reward: 0.25,
         discount: 0.5,
         next: Prediction { state: (), logits: vec![0.0; 2], value: 1.0 },
@@ -134,7 +135,7 @@ proptest! {
         reward in prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::MAX, f64::MIN, 0.0]),
     ) {
         let predict = || Prediction { state: (), logits: vec![logit, 0.0], value };
-        let mut model = |_: &(), _: usize| Arrival { reward, discount: 1.0, next: predict() };
+        let mut model = |(): &(), _: usize| Arrival { reward, discount: 1.0, next: predict() };
         let plans = [
             Puct::new(count(9)).plan(predict(), &[], &mut model),
             gumbel(9).plan(predict(), &[], &[0.0, 0.0], &mut model),

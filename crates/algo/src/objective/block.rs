@@ -106,8 +106,11 @@ impl<F: Real> Block<F> {
         self.len
     }
 
-    /// x = the log-ratio of each token, held to ± `limit`; and e^x.
-    pub(super) fn own_ratios(&mut self, limit: F) {
+    /// x = the log-ratio of each token, held to ± `limit`; and e^x. On-policy that is 0 and 1.
+    pub(super) fn own_ratios(&mut self, terms: &SequenceTerms<'_, F>, limit: F) {
+        if terms.old_logp.is_empty() {
+            return self.shared_ratio(F::zero(), F::one());
+        }
         let n = self.len;
         let (log_ratio, x, ratio) = (&self.log_ratio[..n], &mut self.x[..n], &mut self.ratio[..n]);
         for k in 0..n {

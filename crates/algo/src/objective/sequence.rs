@@ -129,7 +129,7 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
         while block.next(terms, &mut range) {
             match shared {
                 Some((x, _)) => block.shared_ratio(x, exp(x)),
-                None => block.own_ratios(self.limit),
+                None => block.own_ratios(terms, self.limit),
             }
             self.policy_term(visit, &mut block, None);
             self.kl_term(visit, &mut block);
@@ -168,11 +168,15 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
         if !free {
             through = F::zero();
         }
+        let out = &mut visit.out.dlogp;
+        if !self.surrogate.reshapes() {
+            return add_to_active(terms, range, (through + shared) * pooled.share, out);
+        }
         let mut rest = range;
         while block.next(terms, &mut rest) {
             let slope = |k: usize| self.surrogate.contribution(block.log_ratio[k], block.advantage[k]).1;
             let pooled = |k: usize| (through * slope(k) + shared) * pooled.share;
-            block.update(&mut visit.out.dlogp, |k, beside| beside + pooled(k));
+            block.update(out, |k, beside| beside + pooled(k));
         }
     }
 
@@ -184,13 +188,20 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
         let mut block = Block::new();
         while block.next(terms, &mut range) {
             tokens += block.len();
-            let n = block.len();
-            let contribution = |k: usize| self.surrogate.contribution(block.log_ratio[k], block.advantage[k]).0;
-            let contributions: [F; BLOCK] = std::array::from_fn(contribution);
-            pooled.log_ratio = pooled.log_ratio + reduce(&contributions[..n], |sum, x| sum + x);
-            pooled.log_ratio_sum = pooled.log_ratio_sum + block.sum(&block.log_ratio);
+            // a column that was not given stays 0
+            let given = |column: &[F], array: &[F; BLOCK]| if column.is_empty() { zero } else { block.sum(array) };
+            let own = given(terms.old_logp, &block.log_ratio);
+            let contributed = if self.surrogate.reshapes() {
+                let contribution = |k: usize| self.surrogate.contribution(block.log_ratio[k], block.advantage[k]).0;
+                let contributions: [F; BLOCK] = std::array::from_fn(contribution);
+                reduce(&contributions[..block.len()], |sum, x| sum + x)
+            } else {
+                own
+            };
+            pooled.log_ratio = pooled.log_ratio + contributed;
+            pooled.log_ratio_sum = pooled.log_ratio_sum + own;
             pooled.logp = pooled.logp + block.sum(&block.logp);
-            pooled.ref_logp = pooled.ref_logp + block.sum(&block.reference);
+            pooled.ref_logp = pooled.ref_logp + given(terms.ref_logp, &block.reference);
         }
         let length = F::count(tokens) + self.surrogate.length_epsilon();
         if self.level.pool() == Pool::Mean && length > zero {
@@ -275,6 +286,15 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
                 visit.out.loss = visit.out.loss - weight * entropy;
             }
         }
+    }
+}
+
+/// The same for every active token of a range.
+fn add_to_active<F: Real>(terms: &SequenceTerms<'_, F>, range: Range<usize>, x: F, out: &mut [F]) {
+    if terms.mask.is_empty() {
+        out[range].iter_mut().for_each(|d| *d = *d + x);
+    } else {
+        range.filter(|&t| terms.mask[t]).for_each(|t| out[t] = out[t] + x);
     }
 }
 

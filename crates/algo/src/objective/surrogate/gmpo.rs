@@ -49,6 +49,10 @@ impl<F: Real> TokenLoss<F> for Gmpo {
         }
     }
 
+    fn reshapes(&self) -> bool {
+        true
+    }
+
     fn length_epsilon(&self) -> F {
         self.length_epsilon.get()
     }

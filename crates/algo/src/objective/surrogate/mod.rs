@@ -118,6 +118,11 @@ pub trait TokenLoss<F: Real> {
         (log_ratio, F::one())
     }
 
+    /// Whether [`Self::contribution`] is anything but the identity.
+    fn reshapes(&self) -> bool {
+        false
+    }
+
     /// Added to the number of tokens where the pool is a mean.
     fn length_epsilon(&self) -> F {
         F::zero()
