@@ -10,7 +10,8 @@ use super::kl::sign;
 use super::level::Pool;
 use super::mismatch::Weights;
 use super::{
-    Clip, Denominators, Filter, Kl, KlEstimator, Metrics, Objective, Point, RatioLevel, SequenceTerms, TokenLoss,
+    Advantages, Clip, Denominators, Filter, Kl, KlEstimator, Metrics, Objective, Point, RatioLevel, SequenceTerms,
+    TokenLoss,
 };
 use crate::exponential::exp;
 
@@ -54,6 +55,7 @@ struct Pooled<F> {
     logp: F,
     ref_logp: F,
     log_ratio_sum: F,
+    tokens: usize,
     /// ∂(pooled value)/∂(token): 1/|segment| or 1.
     share: F,
 }
@@ -154,17 +156,12 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
             log_ratio_sum: pooled.log_ratio_sum,
             log_z: terms.log_z,
         };
-        let (mut through, mut shared) = (F::zero(), F::zero());
-        let (mut block, mut rest) = (Block::new(), range.clone());
-        while block.next(terms, &mut rest) {
-            block.shared_ratio(x, ratio);
-            self.policy_term(visit, &mut block, Some(&point));
-            shared = shared + block.sum(&block.dlogp);
-            block.dlogp.fill(F::zero());
-            self.kl_term(visit, &mut block);
-            through = through + block.sum(&block.dratio);
-            block.update(&mut visit.out.dlogp, |k, _| block.dlogp[k]);
-        }
+        let (mut through, shared) = match terms.advantages {
+            Advantages::Sequence(advantage) if self.says_the_same_everywhere(visit) => {
+                self.policy_term_of_all(visit, &Point { advantage, ..point }, pooled.tokens)
+            }
+            _ => self.policy_term_by_token(visit, &point, range.clone()),
+        };
         if !free {
             through = F::zero();
         }
@@ -172,7 +169,7 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
         if !self.surrogate.reshapes() {
             return add_to_active(terms, range, (through + shared) * pooled.share, out);
         }
-        let mut rest = range;
+        let (mut block, mut rest) = (Block::new(), range);
         while block.next(terms, &mut rest) {
             let slope = |k: usize| self.surrogate.contribution(block.log_ratio[k], block.advantage[k]).1;
             let pooled = |k: usize| (through * slope(k) + shared) * pooled.share;
@@ -180,14 +177,48 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
         }
     }
 
+    /// Σ of the weighted derivatives of a segment, through its ratio and beside it.
+    fn policy_term_by_token(&self, visit: &mut Visit<'_, '_, F>, point: &Point<F>, mut range: Range<usize>) -> (F, F) {
+        let (mut through, mut shared) = (F::zero(), F::zero());
+        let mut block = Block::new();
+        while block.next(visit.terms, &mut range) {
+            block.shared_ratio(point.log_ratio, point.ratio);
+            self.policy_term(visit, &mut block, Some(point));
+            shared = shared + block.sum(&block.dlogp);
+            block.dlogp.fill(F::zero());
+            self.kl_term(visit, &mut block);
+            through = through + block.sum(&block.dratio);
+            block.update(&mut visit.out.dlogp, |k, _| block.dlogp[k]);
+        }
+        (through, shared)
+    }
+
+    /// Whether no token of a segment with one advantage can differ from another.
+    fn says_the_same_everywhere(&self, visit: &Visit<'_, '_, F>) -> bool {
+        let equal = matches!(visit.mismatch, Weights::Equal) && self.entropy_cut.is_none() && !visit.drops_negative;
+        equal && self.kl.is_none()
+    }
+
+    /// The same where every token says the same: once, times their number.
+    fn policy_term_of_all(&self, visit: &mut Visit<'_, '_, F>, point: &Point<F>, tokens: usize) -> (F, F) {
+        let (dual, number) = (self.surrogate.at(point), F::count(tokens));
+        let weight = visit.weight * number;
+        visit.observe_all(point, dual.clip, tokens as f64);
+        visit.out.loss = visit.out.loss + weight * dual.loss;
+        if self.surrogate.learns_log_z() {
+            visit.out.dlog_z = visit.out.dlog_z + weight * dual.dlogp;
+        }
+        (weight * dual.dratio, weight * dual.dlogp)
+    }
+
     /// Mean or sum over the active tokens of a segment.
     fn pool(&self, terms: &SequenceTerms<'_, F>, mut range: Range<usize>) -> Pooled<F> {
         let zero = F::zero();
-        let (mut pooled, mut tokens) =
-            (Pooled { log_ratio: zero, logp: zero, ref_logp: zero, log_ratio_sum: zero, share: F::one() }, 0usize);
+        let mut pooled =
+            Pooled { log_ratio: zero, logp: zero, ref_logp: zero, log_ratio_sum: zero, tokens: 0, share: F::one() };
         let mut block = Block::new();
         while block.next(terms, &mut range) {
-            tokens += block.len();
+            pooled.tokens += block.len();
             // a column that was not given stays 0
             let given = |column: &[F], array: &[F; BLOCK]| if column.is_empty() { zero } else { block.sum(array) };
             let own = given(terms.old_logp, &block.log_ratio);
@@ -203,7 +234,7 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
             pooled.logp = pooled.logp + block.sum(&block.logp);
             pooled.ref_logp = pooled.ref_logp + given(terms.ref_logp, &block.reference);
         }
-        let length = F::count(tokens) + self.surrogate.length_epsilon();
+        let length = F::count(pooled.tokens) + self.surrogate.length_epsilon();
         if self.level.pool() == Pool::Mean && length > zero {
             pooled.share = length.recip();
         }
@@ -303,6 +334,22 @@ impl<F: Real> Visit<'_, '_, F> {
         self.metrics.ratio_mean += block.sum(&block.ratio).as_f64();
         self.metrics.ratio_max = self.metrics.ratio_max.max(block.largest_ratio().as_f64());
         self.metrics.approx_kl -= block.sum(&block.log_ratio).as_f64();
+    }
+
+    /// Tokens that share everything.
+    fn observe_all(&mut self, point: &Point<F>, clip: Clip, tokens: f64) {
+        let metrics = &mut self.metrics;
+        if tokens > 0.0 {
+            metrics.ratio_mean += tokens * point.ratio.as_f64();
+            metrics.ratio_max = metrics.ratio_max.max(point.ratio.as_f64());
+            metrics.approx_kl -= point.log_ratio_sum.as_f64();
+        }
+        match clip {
+            Clip::None => {}
+            Clip::Low => metrics.clip_fraction_low += tokens,
+            Clip::High => metrics.clip_fraction_high += tokens,
+            Clip::Dual => metrics.clip_fraction_dual += tokens,
+        }
     }
 
     fn observe_clips(&mut self, block: &Block<F>) {
