@@ -60,6 +60,11 @@ fn main() -> Result<()> {
         let mut words = name.split(' ');
         let table = catalogue(words.next().unwrap_or_default(), Settings::parse(words)?)?;
         measure(&args, name, &table, table.n_actions())?;
+        if name.starts_with("random_mdp") {
+            timed(&args, &format!("{name} vector of 64"), table.n_actions(), |actions| {
+                vector(&table, actions, 64, args.steps)
+            })?;
+        }
     }
     let limited = |limit| NonZeroU32::new(limit).context("a limit is positive");
     let cart_pole = TimeLimit { inner: CartPole::default(), limit: limited(500)? };
