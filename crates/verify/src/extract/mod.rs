@@ -57,7 +57,8 @@ pub fn extract(response: &str) -> Option<Extracted<'_>> {
 pub(crate) fn reference(gold: &str) -> Option<Extracted<'_>> {
     let text = visible(gold);
     if gold.len() < 400 && !boxed::present(text) && (!announces(text) || is_plain(text)) {
-        return Some(found(Cow::Borrowed(text.trim()), How::Whole)).filter(|e| !e.text.is_empty());
+        let answer = if is_plain(text.trim()) { last_statement(text.trim()) } else { text.trim() };
+        return Some(found(Cow::Borrowed(answer), How::Whole)).filter(|e| !e.text.is_empty());
     }
     extract(gold)
 }
@@ -108,7 +109,31 @@ const fn found(text: Cow<'_, str>, how: How) -> Extracted<'_> {
 fn whole(text: &str) -> Option<Extracted<'_>> {
     let text = text.trim();
     (!text.is_empty() && text.len() <= 400 && is_plain(text))
-        .then_some(Extracted { text: Cow::Borrowed(text), how: How::Whole })
+        .then_some(Extracted { text: Cow::Borrowed(last_statement(text)), how: How::Whole })
+}
+
+/// The last of the lines that stand for themselves: a new line is no product. A line goes on where a bracket is open, an
+/// operator stands at the break, or LaTeX has rows.
+fn last_statement(text: &str) -> &str {
+    const GLUE: [&str; 12] = ["+", "*", "/", "=", ",", ";", "^", "<", ">", "|", "\\cdot", "\\times"];
+    if text.contains("\\\\") || text.contains("\\begin") {
+        return text;
+    }
+    let depth = |part: &str| {
+        let count = |brackets: &[char]| part.matches(brackets).count();
+        count(&['(', '[', '{']).abs_diff(count(&[')', ']', '}']))
+    };
+    let (mut statement, mut rest) = (text, text);
+    while let Some(at) = rest.rfind(['\n', '\r']) {
+        let (before, after) = (text[..at].trim_end(), text[at..].trim_start());
+        let glued = GLUE.iter().any(|glue| before.ends_with(glue) || after.starts_with(glue)) || before.ends_with('-');
+        rest = &text[..at];
+        if !glued && depth(before) == 0 && before.matches('$').count().is_multiple_of(2) {
+            statement = after;
+            break;
+        }
+    }
+    statement
 }
 
 /// The part of a response that its reader is meant to see: after the thoughts, before the next turn.
@@ -217,5 +242,19 @@ mod tests {
     fn an_expression_alone_is_taken_whole() {
         assert_eq!(cut("x+1"), "x+1");
         assert_eq!(extract("x+1").unwrap().how, How::Whole);
+    }
+
+    #[test]
+    fn a_new_line_is_no_product() {
+        assert_eq!(cut("47+35=82\n82-18=64\n#64\n"), "#64");
+        assert_eq!(cut("7\n\n14"), "14");
+        assert_eq!(cut("$7$\n$14$"), "$14$");
+        // These go on.
+        assert_eq!(cut("7 +\n14"), "7 +\n14");
+        assert_eq!(cut("2\n= 1 + 1"), "2\n= 1 + 1");
+        assert_eq!(cut("(1,\n2)"), "(1,\n2)");
+        assert_eq!(cut("5\n(1\n2)"), "(1\n2)");
+        let matrix = "\\begin{pmatrix}1 & 2\\\\\n3 & 4\\end{pmatrix}";
+        assert_eq!(cut(matrix), matrix);
     }
 }
