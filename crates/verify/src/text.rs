@@ -116,7 +116,7 @@ pub(crate) fn clock(text: &str) -> Option<(u32, Option<bool>)> {
     let (h, m) = digits.split_once(':').unwrap_or((digits, if half.is_some() { "00" } else { "" }));
     let good = (1..=2).contains(&h.len()) && m.len() == 2 && h.bytes().chain(m.bytes()).all(|b| b.is_ascii_digit());
     let (h, m): (u32, u32) = (h.parse().ok()?, m.parse().ok()?);
-    (good && h < 25 && m < 60).then_some((h * 60 + m, half))
+    (good && h < 25 && m < 60).then(|| (h * 60 + m, half))
 }
 
 /// A date: year if given, month, day.
@@ -198,6 +198,8 @@ mod tests {
         assert_eq!(clock("2: 15 PM"), Some((135, Some(true))));
         assert_eq!(clock("12:00"), Some((720, None)));
         assert_eq!(clock("7:3"), None);
+        assert_eq!(clock("3583814:00"), None);
+        assert_eq!(clock("99999999:00"), None);
         assert_eq!(date("May 5, 2020"), date("2020-05-05"));
         assert_eq!(date("5th of May"), Some((None, 5, 5)));
         assert_eq!(date("5 - 3"), None);
