@@ -17,6 +17,7 @@ pages! {
     search = "search.md",
     testkit = "testkit.md",
     composing = "composing.md",
+    checkpoints = "checkpoints.md",
     environments = "environments.md",
     first_steps = "first_steps.md",
 }
