@@ -9,17 +9,15 @@
 
 use rayon::prelude::*;
 
-use crate::matmul::{Into, Mat, MatMut, product};
+use crate::matmul::{Into, Mat, MatMut, parallel};
 use crate::panels::{Panels, WIDTH};
 use crate::{ShapeError, error};
 
-/// Parts that a product is cut into at most.
+/// Parts that a product with panels is cut into at most.
 const PARTS: usize = 8;
-/// Fewest rows of a part: below, packing the weights for each part costs more than it gains.
+/// Fewest rows of such a part.
 const ROWS: usize = 32;
-/// Outputs of a part are a multiple of this: whole tiles of the product.
-const OUTPUTS: usize = 64;
-/// Products with fewer multiply-adds than this run on one thread.
+/// Products with panels of fewer multiply-adds than this run on one thread.
 const SMALL: usize = 1 << 17;
 
 /// `y = x Wᵀ + b`; an empty `bias` is none.
@@ -30,35 +28,11 @@ pub fn forward(x: &[f32], w: &[f32], bias: &[f32], inputs: usize, y: &mut [f32])
     let (n, outputs) = shape(x, w, inputs)?;
     error::same("outputs of a linear map", n * outputs, y.len())?;
     error::same("bias of a linear map", if bias.is_empty() { 0 } else { outputs }, bias.len())?;
-    if n * outputs == 0 {
-        return Ok(());
+    let into = if bias.is_empty() { Into::Store } else { Into::Add };
+    if !bias.is_empty() {
+        y.par_chunks_mut(outputs).with_min_len(ROWS).for_each(|y| y.copy_from_slice(bias));
     }
-    let rows = n.div_ceil(PARTS).max(ROWS);
-    let columns = outputs.div_ceil(PARTS).next_multiple_of(OUTPUTS);
-    if n * outputs * inputs < SMALL {
-        return part(x, w, bias, inputs, y);
-    }
-    if n >= 2 * rows {
-        let parts = x.par_chunks(rows * inputs).zip(y.par_chunks_mut(rows * outputs));
-        return parts.try_for_each(|(x, y)| part(x, w, bias, inputs, y));
-    }
-    if n == 1 {
-        let biases = (0..outputs).step_by(columns).map(|start| cut(bias, start, columns)).collect::<Vec<_>>();
-        let parts = w.par_chunks(columns * inputs).zip(y.par_chunks_mut(columns)).zip(biases);
-        return parts.try_for_each(|((w, y), bias)| part(x, w, bias, inputs, y));
-    }
-    // Columns of y are not contiguous: each part makes its own, and they are put in their places.
-    let parts = w.par_chunks(columns * inputs).enumerate().map(|(i, w)| {
-        let mut y = vec![0.0; n * (w.len() / inputs)];
-        part(x, w, cut(bias, i * columns, columns), inputs, &mut y).map(|()| y)
-    });
-    for (i, part) in parts.collect::<Result<Vec<_>, _>>()?.iter().enumerate() {
-        let width = part.len() / n;
-        for (y, part) in y.chunks_exact_mut(outputs).zip(part.chunks_exact(width)) {
-            y[i * columns..i * columns + width].copy_from_slice(part);
-        }
-    }
-    Ok(())
+    parallel(MatMut::new(y, n, outputs)?, into, Mat::new(x, n, inputs)?, Mat::new(w, outputs, inputs)?.t())
 }
 
 /// `y = x Wᵀ + b` with W in panels; an empty `bias` is none.
@@ -115,21 +89,6 @@ fn panels_by_columns(x: &[f32], w: &Panels, y: &mut [f32], n: usize, into: Into)
     }
 }
 
-/// The bias of `width` outputs from `start` on, if there is one.
-fn cut(bias: &[f32], start: usize, width: usize) -> &[f32] {
-    bias.get(start..(start + width).min(bias.len())).unwrap_or_default()
-}
-
-/// A part on one thread.
-fn part(x: &[f32], w: &[f32], bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
-    let (n, outputs) = (x.len() / inputs, w.len() / inputs);
-    let into = if bias.is_empty() { Into::Store } else { Into::Add };
-    for y in y.chunks_exact_mut(outputs).filter(|_| !bias.is_empty()) {
-        y.copy_from_slice(bias);
-    }
-    product(MatMut::new(y, n, outputs)?, into, Mat::new(x, n, inputs)?, Mat::new(w, outputs, inputs)?.t())
-}
-
 /// `dx = dy W`.
 ///
 /// # Errors
@@ -137,11 +96,7 @@ fn part(x: &[f32], w: &[f32], bias: &[f32], inputs: usize, y: &mut [f32]) -> Res
 pub fn backward_input(dy: &[f32], w: &[f32], inputs: usize, dx: &mut [f32]) -> Result<(), ShapeError> {
     let (n, outputs) = shape(dx, w, inputs)?;
     error::same("gradient of a linear map's outputs", n * outputs, dy.len())?;
-    let rows = n.div_ceil(PARTS).max(ROWS);
-    dx.par_chunks_mut(rows * inputs).zip(dy.par_chunks(rows * outputs)).try_for_each(|(dx, dy)| {
-        let n = dx.len() / inputs;
-        product(MatMut::new(dx, n, inputs)?, Into::Store, Mat::new(dy, n, outputs)?, Mat::new(w, outputs, inputs)?)
-    })
+    parallel(MatMut::new(dx, n, inputs)?, Into::Store, Mat::new(dy, n, outputs)?, Mat::new(w, outputs, inputs)?)
 }
 
 /// Adds `dyᵀ x` to `dw`.
@@ -151,15 +106,7 @@ pub fn backward_input(dy: &[f32], w: &[f32], inputs: usize, dx: &mut [f32]) -> R
 pub fn backward_weight(dy: &[f32], x: &[f32], inputs: usize, dw: &mut [f32]) -> Result<(), ShapeError> {
     let (n, outputs) = shape(x, dw, inputs)?;
     error::same("gradient of a linear map's outputs", n * outputs, dy.len())?;
-    let columns = outputs.div_ceil(PARTS).next_multiple_of(OUTPUTS);
-    if n == 0 {
-        return Ok(());
-    }
-    dw.par_chunks_mut(columns * inputs).enumerate().try_for_each(|(i, dw)| {
-        let width = dw.len() / inputs;
-        let dy = Mat::strided(&dy[i * columns..], n, width, outputs)?;
-        product(MatMut::new(dw, width, inputs)?, Into::Add, dy.t(), Mat::new(x, n, inputs)?)
-    })
+    parallel(MatMut::new(dw, outputs, inputs)?, Into::Add, Mat::new(dy, n, outputs)?.t(), Mat::new(x, n, inputs)?)
 }
 
 /// Adds `Σ_rows dy` to `db` `[outputs]`.

@@ -1,5 +1,12 @@
 //! Matrix products on strided views.
 
+mod blocks;
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+pub(crate) use blocks::parallel;
+
 use crate::{ShapeError, error};
 
 /// A view of a matrix in a slice: element (r, c) lies at `r·row_stride + c·col_stride`.
@@ -42,16 +49,33 @@ impl<'a> Mat<'a> {
             data: self.data,
         }
     }
+
+    /// Some of the rows.
+    fn rows(self, range: Range<usize>) -> Self {
+        Self { rows: range.len(), data: &self.data[range.start * self.row_stride..], ..self }
+    }
+
+    /// Some of the columns.
+    fn columns(self, range: Range<usize>) -> Self {
+        self.t().rows(range).t()
+    }
 }
 
 /// A view of a row-major matrix that is written to.
+///
+/// It holds a pointer, as views of different columns reach into the same rows.
 #[derive(Debug)]
 pub struct MatMut<'a> {
-    data: &'a mut [f32],
+    data: *mut f32,
     rows: usize,
     cols: usize,
     row_stride: usize,
+    borrow: PhantomData<&'a mut [f32]>,
 }
+
+#[expect(unsafe_code, reason = "a pointer stands for an exclusive borrow")]
+// SAFETY: a view is the only access to its elements, as a `&mut [f32]` of them would be.
+unsafe impl Send for MatMut<'_> {}
 
 impl<'a> MatMut<'a> {
     /// A contiguous row-major matrix.
@@ -70,7 +94,7 @@ impl<'a> MatMut<'a> {
     pub fn strided(data: &'a mut [f32], rows: usize, cols: usize, row_stride: usize) -> Result<Self, ShapeError> {
         error::at_least("row stride", cols, row_stride)?;
         error::at_least("elements of a strided matrix", extent(rows, cols, row_stride), data.len())?;
-        Ok(Self { data, rows, cols, row_stride })
+        Ok(Self { data: data.as_mut_ptr(), rows, cols, row_stride, borrow: PhantomData })
     }
 }
 
@@ -105,7 +129,7 @@ pub fn product(c: MatMut<'_>, into: Into, a: Mat<'_>, b: Mat<'_>) -> Result<(), 
             c.rows,
             c.cols,
             a.cols,
-            c.data.as_mut_ptr(),
+            c.data,
             1,
             c.row_stride as isize,
             into == Into::Add,

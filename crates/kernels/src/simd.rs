@@ -173,7 +173,8 @@ pub(crate) fn exp<S: Isa>(x: f32) -> f32 {
     const LN2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };
-    let n = S::madd(x, std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let shifted = S::madd(x, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = S::madd(n, -LN2.1, S::madd(n, -LN2.0, x));
     let p = S::madd(1.987_569_1e-4, r, 1.398_199_9e-3);
     let p = S::madd(p, r, 8.333_452e-3);
@@ -181,8 +182,9 @@ pub(crate) fn exp<S: Isa>(x: f32) -> f32 {
     let p = S::madd(p, r, 1.666_666_5e-1);
     let p = S::madd(p, r, 0.5);
     let y = S::madd(p, r * r, r) + 1.0;
-    // SAFETY of the cast: n is in [-126, 127], or NaN, which the saturating cast turns into 0 while y is NaN.
-    y * f32::from_bits((((n as i32) + 127) << 23) as u32)
+    // The lowest bits of `shifted` are n, which is in [-126, 127]: no conversion, which the compiler would not vectorise
+    // as it has to saturate. (Where x is NaN, so is y, whatever the power is.)
+    y * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 /// Logistic function `1/(1+e⁻ˣ)`.
