@@ -18,7 +18,7 @@ use tdrm_core::Seed;
 
 use crate::LmError;
 use crate::model::Model;
-use crate::ops::{self, Engine, Weight};
+use crate::ops::{Form, Weight};
 use crate::weights::{self, Checkpoint, Fresh, Id, Part, Spec};
 
 /// Settings of a low-rank adapter.
@@ -168,7 +168,7 @@ impl Adapter {
     /// Adds the adapter's product to `y = W x + b` of parameter `id`.
     pub(crate) fn apply(
         &self,
-        engine: Engine,
+        form: &Form,
         weights: &[Weight],
         id: Id,
         x: &Tensor,
@@ -182,8 +182,8 @@ impl Adapter {
         };
         let part = |(outputs, factors): &(usize, Option<Factors>)| match factors {
             Some(Factors { a, b }) => {
-                let low = ops::linear(engine, x, &weights[*a], None)?;
-                Ok::<_, LmError>(ops::linear(engine, &low, &weights[*b], None)?)
+                let low = form.linear(x, &weights[*a], None)?;
+                Ok::<_, LmError>(form.linear(&low, &weights[*b], None)?)
             }
             None => Ok(Tensor::zeros((x.dim(0)?, *outputs), x.dtype(), x.device())?),
         };

@@ -12,6 +12,7 @@ use super::decoder::Decoder;
 use super::text::Text;
 use super::{Completion, Finish, Generation, Progress, Prompt};
 use crate::LmError;
+use crate::ops::on_pool;
 use crate::tokens::Tokenizer;
 
 /// Logits of a step from which on tokens are chosen on all threads.
@@ -70,8 +71,7 @@ impl<'a> Engine<'a> {
         watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Vec<Completion>, LmError> {
         while self.progress.finished < self.prompts.len() {
-            self.refill()?;
-            self.step()?;
+            on_pool(|| self.refill().and_then(|()| self.step()))?;
             if watch(self.progress).is_break() {
                 return Err(LmError::Interrupted);
             }

@@ -2,6 +2,7 @@
 
 use super::{Cache, Decoder};
 use crate::model::check_tokens;
+use crate::ops::on_pool;
 use crate::{LmError, Model};
 
 /// A sequence in a [`Session`]. A branch that was closed stays invalid when its place is used again.
@@ -77,8 +78,7 @@ impl Session {
         self.decoder.keep(slot, tokens);
         self.decoder.reuse(slot, tokens)?;
         let held = self.decoder.held(slot).len();
-        let hidden = self.decoder.append(&[(slot, &tokens[held..])])?;
-        let logits = self.decoder.logits(&hidden)?;
+        let logits = self.run(&[(slot, &tokens[held..])])?;
         Ok(self.occupy(slot, logits))
     }
 
@@ -101,8 +101,7 @@ impl Session {
         if rows.is_empty() {
             return Ok(());
         }
-        let hidden = self.decoder.append(&rows)?;
-        let logits = self.decoder.logits(&hidden)?;
+        let logits = self.run(&rows)?;
         for ((slot, _), row) in rows.iter().zip(logits.chunks_exact(logits.len() / rows.len())) {
             if let Some((_, logits)) = &mut self.open[*slot] {
                 logits.copy_from_slice(row);
@@ -149,6 +148,14 @@ impl Session {
     /// If the branch is not open.
     pub fn tokens(&self, branch: Branch) -> Result<&[u32], LmError> {
         Ok(self.decoder.held(self.slot(branch)?))
+    }
+
+    /// Appends tokens; returns the logits after the last one of each part, `[parts, V]`.
+    fn run(&mut self, parts: &[(usize, &[u32])]) -> Result<Vec<f32>, LmError> {
+        on_pool(|| {
+            let hidden = self.decoder.append(parts)?;
+            self.decoder.logits(&hidden)
+        })
     }
 
     fn slot(&self, branch: Branch) -> Result<usize, LmError> {

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::batch::{Packed, check_temperature, micro_batches};
 use super::{MICRO_BATCH_TOKENS, Model, Pass, Sequence, ValueSequence, Via};
 use crate::LmError;
-use crate::ops::{Engine, composed, with_slice};
+use crate::ops::{Engine, composed, on_pool, with_slice};
 
 /// Rows whose logits exist at the same time in the composed form.
 pub(crate) const CHUNK: usize = 128;
@@ -46,15 +46,19 @@ impl Model {
         let sequence = ValueSequence { tokens: tokens.to_vec(), positions: positions.to_vec() };
         let packed = Packed::for_positions(self.config(), &[sequence])?;
         let pass = self.pass();
-        let hidden = self.hidden(&pass, &packed)?;
-        to_vec(&pass.logits(&pick(&hidden, &packed.picks)?)?)
+        on_pool(|| {
+            let hidden = self.hidden(&pass, &packed)?;
+            to_vec(&pass.logits(&pick(&hidden, &packed.picks)?)?)
+        })
     }
 
     fn logits_from(&self, tokens: &[u32], first: usize) -> Result<Vec<f32>, LmError> {
         self.lm_head()?;
         let pass = self.pass();
-        let hidden = self.hidden(&pass, &Packed::for_all(self.config(), tokens)?)?;
-        to_vec(&pass.logits(&hidden.narrow(0, first, tokens.len() - first)?)?)
+        on_pool(|| {
+            let hidden = self.hidden(&pass, &Packed::for_all(self.config(), tokens)?)?;
+            to_vec(&pass.logits(&hidden.narrow(0, first, tokens.len() - first)?)?)
+        })
     }
 
     /// The residual stream of a sequence before the first layer and after each, row-major `[T, d]`; the last one is
@@ -68,7 +72,7 @@ impl Model {
         let mut x = self.embed(&pass.weights, tokens)?;
         let mut states = vec![to_vec(&x)?];
         for i in 0..self.config().layers() {
-            x = pass.layer(i, x, &mut Via::Packed(&packing))?;
+            x = pass.layer(i, &x, &mut Via::Packed(&packing))?;
             let last = i + 1 == self.config().layers();
             states.push(to_vec(&if last { pass.final_norm(&x)? } else { x.clone() })?);
         }
@@ -87,8 +91,10 @@ impl Model {
         let mut all = Scores::default();
         for part in micro_batches(batch, MICRO_BATCH_TOKENS, |sequence| sequence.tokens.len()) {
             let packed = Packed::for_targets(self.config(), &batch[part])?;
-            let hidden = self.hidden(&pass, &packed)?;
-            let (log_probs, entropies) = self.score_targets(&pass, &hidden, &packed, temperature)?;
+            let (log_probs, entropies) = on_pool(|| {
+                let hidden = self.hidden(&pass, &packed)?;
+                self.score_targets(&pass, &hidden, &packed, temperature)
+            })?;
             all.log_probs.extend(packed.outputs.ragged(&log_probs));
             all.entropies.extend(packed.outputs.ragged(&entropies));
         }
@@ -106,8 +112,10 @@ impl Model {
         let mut all = Vec::with_capacity(batch.len());
         for part in micro_batches(batch, MICRO_BATCH_TOKENS, |sequence| sequence.tokens.len()) {
             let packed = Packed::for_positions(self.config(), &batch[part])?;
-            let hidden = self.hidden(&pass, &packed)?;
-            let scores = to_vec(&pass.scores(&pick(&hidden, &packed.picks)?)?)?;
+            let scores = on_pool(|| {
+                let hidden = self.hidden(&pass, &packed)?;
+                to_vec(&pass.scores(&pick(&hidden, &packed.picks)?)?)
+            })?;
             let rows: Vec<Vec<f64>> =
                 scores.chunks_exact(labels).map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect();
             all.extend(packed.outputs.ragged(&rows));

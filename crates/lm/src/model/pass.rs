@@ -12,7 +12,7 @@ use super::Model;
 use crate::LmError;
 use crate::generate::Cache;
 use crate::ops::head::LmHead;
-use crate::ops::{self, Engine, Packing, Weight, with_slice};
+use crate::ops::{self, Form, Packing, Tape, Weight, with_slice};
 use crate::weights::{Affine, Id, LayerIds, ScoreIds};
 
 /// How a row meets the other rows of its sequence.
@@ -29,7 +29,7 @@ pub(crate) enum Via<'a> {
 pub(crate) struct Pass {
     pub(crate) model: Model,
     pub(crate) weights: Vec<Weight>,
-    engine: Engine,
+    form: Form,
     /// Randomness of an adapter's dropout, in training passes.
     dropout: Option<Seed>,
     /// Matrices rearranged for products with few rows, `[specs]` or empty.
@@ -38,7 +38,7 @@ pub(crate) struct Pass {
 
 impl Pass {
     pub(crate) fn new(model: &Model, weights: Vec<Weight>) -> Self {
-        Self { model: model.clone(), weights, engine: model.engine(), dropout: None, panels: Arc::from([]) }
+        Self { model: model.clone(), weights, form: model.engine().into(), dropout: None, panels: Arc::from([]) }
     }
 
     /// A pass that drops an adapter's inputs.
@@ -49,7 +49,7 @@ impl Pass {
     /// The same pass with its matrices copied into panels: a row's numbers are then independent of the other rows, bit
     /// for bit. Nothing changes in the composed form.
     pub(crate) fn with_panels(self) -> Result<Self, LmError> {
-        if self.engine != Engine::Fused {
+        if matches!(self.form, Form::Composed) {
             return Ok(self);
         }
         let layout = self.model.layout();
@@ -67,6 +67,11 @@ impl Pass {
         Ok(Self { panels, ..self })
     }
 
+    /// The same pass, in the fused form with a tape for its way back.
+    pub(crate) fn with_tape(&self, tape: &Arc<Tape>) -> Self {
+        Self { form: Form::Fused(Some(Arc::clone(tape))), ..self.clone() }
+    }
+
     /// The same pass without a gradient.
     pub(crate) fn detached(&self) -> Self {
         let weights = self.weights.iter().map(|w| Weight { tensor: w.tensor.detach(), sink: None }).collect();
@@ -75,39 +80,40 @@ impl Pass {
 
     /// Runs the layers on embedded rows `[N, d]`; the result is not normalised yet.
     pub(crate) fn body(&self, x: Tensor, via: &mut Via<'_>) -> Result<Tensor, LmError> {
-        (0..self.model.layout().layers.len()).try_fold(x, |x, i| self.layer(i, x, via))
+        (0..self.model.layout().layers.len()).try_fold(x, |x, i| self.layer(i, &x, via))
     }
 
     /// One layer.
-    pub(crate) fn layer(&self, i: usize, x: Tensor, via: &mut Via<'_>) -> Result<Tensor, LmError> {
+    pub(crate) fn layer(&self, i: usize, x: &Tensor, via: &mut Via<'_>) -> Result<Tensor, LmError> {
         let ids = &self.model.layout().layers[i];
-        let attended = self.attend(i, ids, &self.norm(ids.input_norm, &x)?, via)?;
-        let x = (x + self.optional_norm(ids.attended_norm, &attended)?)?;
+        let attended = self.attend(i, ids, &self.norm(ids.input_norm, x)?, via)?;
+        let x = self.form.add(x, &self.optional_norm(ids.attended_norm, &attended)?)?;
         let fed = self.feed_forward(ids, &self.norm(ids.mlp_norm, &x)?)?;
-        Ok((x + self.optional_norm(ids.fed_norm, &fed)?)?)
+        Ok(self.form.add(&x, &self.optional_norm(ids.fed_norm, &fed)?)?)
     }
 
     fn attend(&self, i: usize, ids: &LayerIds, x: &Tensor, via: &mut Via<'_>) -> Result<Tensor, LmError> {
         let (heads, window) = (self.model.config().heads, self.model.config().windows[i]);
         let qkv = self.project(ids.qkv, x)?;
         let qkv = match ids.qk_norm {
-            Some((q, k)) => self.norm_heads(&qkv, q, k)?,
+            Some((q, k)) => self.form.by_candle(&[&qkv], |form, qkv| self.norm_heads(form, qkv[0], q, k))?,
             None => qkv,
         };
         let attended = match via {
-            Via::Packed(packing) => ops::attention(self.engine, &qkv, heads, window, packing)?,
+            Via::Packed(packing) => self.form.attention(&qkv, heads, window, packing)?,
             Via::Cached { cache, places } => cache.attend(&self.model, i, places, &qkv)?,
         };
         self.project(ids.output, &attended)
     }
 
     /// Normalises each query and each key.
-    fn norm_heads(&self, qkv: &Tensor, q: Id, k: Id) -> Result<Tensor, LmError> {
+    fn norm_heads(&self, form: &Form, qkv: &Tensor, q: Id, k: Id) -> Result<Tensor, LmError> {
         let heads = self.model.config().heads;
         let n = qkv.dim(0)?;
         let norm = |id: Id, start: usize, width: usize| {
             let part = qkv.narrow(1, start, width)?.reshape((n * width / heads.dim, heads.dim))?;
-            Ok::<_, LmError>(self.norm(id, &part)?.reshape((n, width))?)
+            let epsilon = self.model.config().rms_norm_eps;
+            Ok::<_, LmError>(form.rms_norm(&part, &self.weights[id], epsilon)?.reshape((n, width))?)
         };
         let (query, key) = (heads.query_width(), heads.key_value_width());
         let parts = [norm(q, 0, query)?, norm(k, query, key)?, qkv.narrow(1, query + key, key)?];
@@ -116,14 +122,16 @@ impl Pass {
 
     fn feed_forward(&self, ids: &LayerIds, x: &Tensor) -> Result<Tensor, LmError> {
         let gate_up = self.project(ids.gate_up, x)?;
-        self.project(ids.down, &ops::swiglu(self.engine, &gate_up)?)
+        self.project(ids.down, &self.form.swiglu(&gate_up)?)
     }
 
     /// `x Wᵀ + b`, plus what an adapter adds.
     fn project(&self, affine: Affine, x: &Tensor) -> Result<Tensor, LmError> {
         let y = self.linear(affine, x)?;
         match &self.model.adapter {
-            Some(adapter) => adapter.apply(self.engine, &self.weights, affine.weight, x, y, self.dropout),
+            Some(adapter) => self.form.by_candle(&[x, &y], |form, inputs| {
+                adapter.apply(form, &self.weights, affine.weight, inputs[0], inputs[1].clone(), self.dropout)
+            }),
             None => Ok(y),
         }
     }
@@ -133,12 +141,12 @@ impl Pass {
         let bias = affine.bias.map(|id| &self.weights[id]);
         match self.panels.get(affine.weight) {
             Some(Some(panels)) => Ok(ops::linear_panels(x, panels, bias)?),
-            _ => Ok(ops::linear(self.engine, x, &self.weights[affine.weight], bias)?),
+            _ => Ok(self.form.linear(x, &self.weights[affine.weight], bias)?),
         }
     }
 
     fn norm(&self, id: Id, x: &Tensor) -> Result<Tensor, LmError> {
-        Ok(ops::rms_norm(self.engine, x, &self.weights[id], self.model.config().rms_norm_eps)?)
+        Ok(self.form.rms_norm(x, &self.weights[id], self.model.config().rms_norm_eps)?)
     }
 
     fn optional_norm(&self, id: Option<Id>, x: &Tensor) -> Result<Tensor, LmError> {

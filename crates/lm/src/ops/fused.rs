@@ -1,6 +1,6 @@
 //! Operations on the kernels, with hand-written backward passes.
 //!
-//! candle tracks the activations only. A parameter's gradient is added to its [`Sink`] in the backward pass, so several
+//! Only activations are tracked. A parameter's gradient is added to its [`Sink`] in the backward pass, so several
 //! micro-batches accumulate without a tensor of the parameter's size in between.
 
 use std::sync::{Mutex, PoisonError};
@@ -33,15 +33,27 @@ fn add(total: &mut [f32], part: &[f32]) {
     });
 }
 
-pub(super) fn rms_norm(x: &Tensor, w: &Weight, epsilon: f32) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(RmsNorm { w: w.clone(), epsilon, scale: Mutex::default() })
+/// `x + y`, outside any graph.
+pub(super) fn sum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let mut total = with_slice(x, |x| Ok(x.to_vec()))?;
+    with_slice(y, |y| {
+        add(&mut total, y);
+        Ok(())
+    })?;
+    Tensor::from_vec(total, x.shape(), &Device::Cpu)
 }
 
-struct RmsNorm {
+pub(super) struct RmsNorm {
     w: Weight,
     epsilon: f32,
     /// Of each row, for the backward pass.
     scale: Mutex<Vec<f32>>,
+}
+
+impl RmsNorm {
+    pub(super) fn new(w: &Weight, epsilon: f32) -> Self {
+        Self { w: w.clone(), epsilon, scale: Mutex::default() }
+    }
 }
 
 impl CustomOp1 for RmsNorm {
@@ -88,13 +100,15 @@ impl CustomOp1 for RmsNorm {
     }
 }
 
-pub(super) fn linear(x: &Tensor, w: &Weight, bias: Option<&Weight>) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Linear { w: w.clone(), bias: bias.cloned() })
-}
-
-struct Linear {
+pub(super) struct Linear {
     w: Weight,
     bias: Option<Weight>,
+}
+
+impl Linear {
+    pub(super) fn new(w: &Weight, bias: Option<&Weight>) -> Self {
+        Self { w: w.clone(), bias: bias.cloned() }
+    }
 }
 
 impl CustomOp1 for Linear {
@@ -142,11 +156,7 @@ pub(super) fn linear_panels(x: &Tensor, w: &Panels, bias: Option<&Weight>) -> Re
     Tensor::from_vec(y, (n, outputs), &Device::Cpu)
 }
 
-pub(super) fn swiglu(gate_up: &Tensor) -> Result<Tensor> {
-    gate_up.contiguous()?.apply_op1(SwiGlu)
-}
-
-struct SwiGlu;
+pub(super) struct SwiGlu;
 
 impl CustomOp1 for SwiGlu {
     fn name(&self) -> &'static str {
@@ -181,12 +191,7 @@ impl CustomOp1 for SwiGlu {
     }
 }
 
-pub(super) fn attention(qkv: &Tensor, heads: Heads, window: Option<usize>, packing: &Packing) -> Result<Tensor> {
-    let saved = Mutex::default();
-    qkv.contiguous()?.apply_op1(Attention { heads, window, packing: packing.clone(), saved })
-}
-
-struct Attention {
+pub(super) struct Attention {
     heads: Heads,
     window: Option<usize>,
     packing: Packing,
@@ -203,6 +208,10 @@ struct Saved {
 }
 
 impl Attention {
+    pub(super) fn new(heads: Heads, window: Option<usize>, packing: &Packing) -> Self {
+        Self { heads, window, packing: packing.clone(), saved: Mutex::default() }
+    }
+
     fn sequences(&self) -> impl Iterator<Item = usize> + '_ {
         let rows = &self.packing.rows;
         (0..rows.sequences()).map(|i| rows.range(i).len())

@@ -8,16 +8,18 @@ pub(crate) mod composed;
 pub(crate) mod fused;
 pub(crate) mod head;
 mod storage;
+mod tape;
 
 use std::sync::{Arc, Mutex};
 
-use candle_core::{Result, Tensor};
+use candle_core::{CustomOp1, Result, Tensor};
 use tdrm_kernels::Rows;
 use tdrm_kernels::attention::Heads;
 use tdrm_kernels::panels::Panels;
 use tdrm_kernels::rope::RopeTable;
 
 pub(crate) use storage::with_slice;
+pub(crate) use tape::Tape;
 
 /// Which form of the operations runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +34,11 @@ pub enum Engine {
 
 /// Where the fused form adds a parameter's gradient.
 pub(crate) type Sink = Arc<Mutex<Vec<f32>>>;
+
+/// Does the work on a thread of rayon's pool, so that the operations inside do not each hand over to it and wait.
+pub(crate) fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
 
 /// A parameter as one pass sees it.
 #[derive(Debug, Clone)]
@@ -48,45 +55,98 @@ pub(crate) struct Packing {
     pub(crate) rope: Arc<RopeTable>,
 }
 
-/// `y = w ⊙ x / √(mean(x²) + ε)` over the last dimension.
-pub(crate) fn rms_norm(engine: Engine, x: &Tensor, w: &Weight, epsilon: f64) -> Result<Tensor> {
-    match engine {
-        Engine::Fused => fused::rms_norm(x, w, epsilon as f32),
-        Engine::Composed => composed::rms_norm(x, &w.tensor, epsilon),
+/// The form in which a pass runs.
+#[derive(Debug, Clone)]
+pub(crate) enum Form {
+    /// Fused; the tape notes what a backward pass needs. Without one, candle tracks its variables.
+    Fused(Option<Arc<Tape>>),
+    /// Composed; candle tracks its variables.
+    Composed,
+}
+
+impl From<Engine> for Form {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Fused => Self::Fused(None),
+            Engine::Composed => Self::Composed,
+        }
     }
 }
 
-/// `y = x Wᵀ + b`: x `[n, inputs]`, W `[outputs, inputs]`.
-pub(crate) fn linear(engine: Engine, x: &Tensor, w: &Weight, bias: Option<&Weight>) -> Result<Tensor> {
-    match engine {
-        Engine::Fused => fused::linear(x, w, bias),
-        Engine::Composed => composed::linear(x, &w.tensor, bias.map(|b| &b.tensor)),
+impl Form {
+    fn fused(&self, x: &Tensor, op: impl CustomOp1 + Send + Sync + 'static) -> Result<Tensor> {
+        match self {
+            Self::Fused(Some(tape)) => tape.apply(x, op),
+            _ => x.contiguous()?.apply_op1(op),
+        }
+    }
+
+    /// `y = w ⊙ x / √(mean(x²) + ε)` over the last dimension.
+    pub(crate) fn rms_norm(&self, x: &Tensor, w: &Weight, epsilon: f64) -> Result<Tensor> {
+        match self {
+            Self::Fused(_) => self.fused(x, fused::RmsNorm::new(w, epsilon as f32)),
+            Self::Composed => composed::rms_norm(x, &w.tensor, epsilon),
+        }
+    }
+
+    /// `y = x Wᵀ + b`: x `[n, inputs]`, W `[outputs, inputs]`.
+    pub(crate) fn linear(&self, x: &Tensor, w: &Weight, bias: Option<&Weight>) -> Result<Tensor> {
+        match self {
+            Self::Fused(_) => self.fused(x, fused::Linear::new(w, bias)),
+            Self::Composed => composed::linear(x, &w.tensor, bias.map(|b| &b.tensor)),
+        }
+    }
+
+    /// `a = silu(g) ⊙ u` of rows `[n, 2F]`, gate before up.
+    pub(crate) fn swiglu(&self, gate_up: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Fused(_) => self.fused(gate_up, fused::SwiGlu),
+            Self::Composed => composed::swiglu(gate_up),
+        }
+    }
+
+    /// Rotates queries and keys, then attends causally within each sequence: qkv `[N, (H+2K)·D]` to `[N, H·D]`.
+    pub(crate) fn attention(
+        &self,
+        qkv: &Tensor,
+        heads: Heads,
+        window: Option<usize>,
+        packing: &Packing,
+    ) -> Result<Tensor> {
+        match self {
+            Self::Fused(_) => self.fused(qkv, fused::Attention::new(heads, window, packing)),
+            Self::Composed => composed::attention(qkv, heads, window, packing),
+        }
+    }
+
+    /// `x + y`.
+    pub(crate) fn add(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Fused(tape) if tape.is_some() || !(x.track_op() || y.track_op()) => {
+                let sum = fused::sum(x, y)?;
+                if let Some(tape) = tape {
+                    tape.note(&[x, y], &sum, |d| Ok(vec![Some(d.clone()), Some(d.clone())]));
+                }
+                Ok(sum)
+            }
+            _ => x + y,
+        }
+    }
+
+    /// A part of a pass that is made of candle's operations, and of others in the form that it is lent.
+    pub(crate) fn by_candle<E: From<candle_core::Error>>(
+        &self,
+        inputs: &[&Tensor],
+        work: impl FnOnce(&Self, &[&Tensor]) -> std::result::Result<Tensor, E>,
+    ) -> std::result::Result<Tensor, E> {
+        match self {
+            Self::Fused(Some(tape)) => tape.by_candle(inputs, |inputs| work(&Self::Fused(None), inputs)),
+            _ => work(self, inputs),
+        }
     }
 }
 
 /// `y = x Wᵀ + b` with W in panels, in the fused form where nothing is trained.
 pub(crate) fn linear_panels(x: &Tensor, w: &Panels, bias: Option<&Weight>) -> Result<Tensor> {
     fused::linear_panels(x, w, bias)
-}
-
-/// `a = silu(g) ⊙ u` of rows `[n, 2F]`, gate before up.
-pub(crate) fn swiglu(engine: Engine, gate_up: &Tensor) -> Result<Tensor> {
-    match engine {
-        Engine::Fused => fused::swiglu(gate_up),
-        Engine::Composed => composed::swiglu(gate_up),
-    }
-}
-
-/// Rotates queries and keys, then attends causally within each sequence: qkv `[N, (H+2K)·D]` to `[N, H·D]`.
-pub(crate) fn attention(
-    engine: Engine,
-    qkv: &Tensor,
-    heads: Heads,
-    window: Option<usize>,
-    packing: &Packing,
-) -> Result<Tensor> {
-    match engine {
-        Engine::Fused => fused::attention(qkv, heads, window, packing),
-        Engine::Composed => composed::attention(qkv, heads, window, packing),
-    }
 }

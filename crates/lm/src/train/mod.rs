@@ -12,6 +12,7 @@ use tdrm_kernels::optimiser::Optimiser;
 
 use crate::LmError;
 use crate::model::{Model, Packed, Pass, Scores, Sequence, ValueSequence, check_temperature, pick, to_vec};
+use crate::ops::on_pool;
 pub use learner::LmLearner;
 use run::Run;
 use slot::Slot;
@@ -167,13 +168,18 @@ impl Trainer {
             // Nothing to score; the caller's function is still told, so that it sees every sequence.
             return ask(&[], &[]).map(|_: (Vec<f32>, Vec<f32>)| ());
         }
-        let run = self.forward(&packed)?;
-        let (log_probs, entropies) = self.model.score_targets(&run.pass, &run.hidden, &packed, temperature)?;
+        let (run, (log_probs, entropies)) = on_pool(|| {
+            let run = self.forward(&packed)?;
+            let scores = self.model.score_targets(&run.pass, &run.hidden, &packed, temperature)?;
+            Ok::<_, LmError>((run, scores))
+        })?;
         let derivatives = ask(&log_probs, &entropies)?;
-        let mut found = Vec::new();
-        let d_hidden = run.head_backward(&packed, temperature, &derivatives, &mut found)?;
-        run.body_backward(&packed, &d_hidden, &mut found)?;
-        self.add(found)
+        on_pool(|| {
+            let mut found = Vec::new();
+            let d_hidden = run.head_backward(&packed, temperature, &derivatives, &mut found)?;
+            run.body_backward(&packed, &d_hidden, &mut found)?;
+            self.add(found)
+        })
     }
 
     /// Adds the gradient of `Σ c · z` over the outputs z of the head for scores at the given positions.
@@ -192,7 +198,7 @@ impl Trainer {
         }
         let labels = self.model.score_head()?.labels;
         let packed = Packed::for_positions(self.model.config(), batch)?;
-        let run = self.forward(&packed)?;
+        let run = on_pool(|| self.forward(&packed))?;
         let leaf = Var::from_tensor(&run.hidden)?;
         let scores = run.pass.scores(&pick(leaf.as_tensor(), &packed.picks)?)?;
         let rows = to_vec(&scores)?;
@@ -207,7 +213,7 @@ impl Trainer {
         let gradients = (scores * c)?.sum_all()?.backward()?;
         let d_hidden = gradients.get(leaf.as_tensor()).map_or_else(|| run.hidden.zeros_like(), |g| Ok(g.clone()))?;
         let mut found = run.tracked(&gradients);
-        run.body_backward(&packed, &d_hidden, &mut found)?;
+        on_pool(|| run.body_backward(&packed, &d_hidden, &mut found))?;
         self.add(found)
     }
 
@@ -224,9 +230,8 @@ impl Trainer {
             return Err(LmError::NotFinite { what: format!("the gradient at step {}", self.step) });
         }
         let constants = self.optimiser.constants(self.step, gradient_norm);
-        for (slot, parameter) in self.slots.iter_mut().zip(self.model.parameters()) {
-            slot.step(&constants, parameter)?;
-        }
+        let mut slots = self.slots.iter_mut().zip(self.model.parameters());
+        on_pool(|| slots.try_for_each(|(slot, parameter)| slot.step(&constants, parameter)))?;
         self.clear();
         self.step += 1;
         Ok(StepReport { step: self.step, gradient_norm, learning_rate: f64::from(constants.learning_rate) })

@@ -1,15 +1,19 @@
 //! One forward pass that is to be differentiated, and its backward pass.
 
+use std::sync::Arc;
+
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
 use crate::LmError;
 use crate::model::{CHUNK, Packed, Pass, Via, pick, target_scores};
-use crate::ops::{Engine, Packing, with_slice};
+use crate::ops::{Engine, Packing, Tape, with_slice};
 
 /// What the body keeps for its backward pass.
 enum Kept {
-    /// The graph of all layers, from a variable with the embedded rows.
+    /// In the fused form: the tape of all layers, from the embedded rows.
+    Tape { tape: Arc<Tape>, input: Tensor, output: Tensor },
+    /// In the composed form: the graph of all layers, from a variable with the embedded rows.
     Graph { input: Var, output: Tensor },
     /// The input of each layer.
     Inputs(Vec<Tensor>),
@@ -28,6 +32,12 @@ impl Run {
     pub(super) fn new(pass: Pass, packed: &Packed, checkpointing: bool) -> Result<Self, LmError> {
         let packing = pass.model.packing(packed)?;
         let embedded = pass.model.embed(&pass.model.frozen(), &packed.tokens)?;
+        if !checkpointing && pass.model.engine() == Engine::Fused {
+            let tape = Arc::default();
+            let output = pass.with_tape(&tape).body(embedded.clone(), &mut Via::Packed(&packing))?;
+            let kept = Kept::Tape { tape, input: embedded, output: output.clone() };
+            return Ok(Self { pass, packing, kept, hidden: output });
+        }
         if !checkpointing {
             let input = Var::from_tensor(&embedded)?;
             let output = pass.body(input.as_tensor().clone(), &mut Via::Packed(&packing))?;
@@ -39,7 +49,7 @@ impl Run {
         let (mut inputs, mut x) = (Vec::new(), embedded);
         for i in 0..pass.model.config().layers() {
             inputs.push(x.clone());
-            x = forward.layer(i, x, &mut Via::Packed(&packing))?;
+            x = forward.layer(i, &x, &mut Via::Packed(&packing))?;
         }
         Ok(Self { pass, packing, kept: Kept::Inputs(inputs), hidden: x })
     }
@@ -95,6 +105,7 @@ impl Run {
         found: &mut Vec<(usize, Tensor)>,
     ) -> Result<(), LmError> {
         let d_embedded = match &self.kept {
+            Kept::Tape { tape, input, output } => tape.backward(input, output, d_hidden.clone())?,
             Kept::Graph { input, output } => {
                 let gradients = (output * d_hidden)?.sum_all()?.backward()?;
                 found.extend(self.tracked(&gradients));
@@ -103,8 +114,15 @@ impl Run {
             Kept::Inputs(inputs) => {
                 let mut stream = d_hidden.clone();
                 for (i, input) in inputs.iter().enumerate().rev() {
+                    if self.pass.model.engine() == Engine::Fused {
+                        let (tape, via) = (Arc::default(), &mut Via::Packed(&self.packing));
+                        let output = self.pass.with_tape(&tape).layer(i, input, via)?;
+                        let gradient = tape.backward(input, &output, stream.clone())?;
+                        stream = gradient.map_or_else(|| stream.zeros_like(), Ok)?;
+                        continue;
+                    }
                     let input = Var::from_tensor(input)?;
-                    let output = self.pass.layer(i, input.as_tensor().clone(), &mut Via::Packed(&self.packing))?;
+                    let output = self.pass.layer(i, input.as_tensor(), &mut Via::Packed(&self.packing))?;
                     let gradients = (output * &stream)?.sum_all()?.backward()?;
                     found.extend(self.tracked(&gradients));
                     stream = gradients.get(input.as_tensor()).map_or_else(|| stream.zeros_like(), |g| Ok(g.clone()))?;
