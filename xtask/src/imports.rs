@@ -36,7 +36,7 @@ const VOCABULARY: &[&str] = &["num-traits", "rand", "serde", "smallvec", "thiser
 const TABLE: &[Row] = &[
     row("tdrm-core", &[]),
     Row { package: "tdrm-algo", may: Some(&["tdrm-core"]), optional: &["rayon"] },
-    row("tdrm-calc", &["serde_json", "tdrm-algo", "tdrm-core"]),
+    row("tdrm-calc", &["serde_json", "tdrm-algo", "tdrm-core", "tdrm-envs"]),
     // serde_json: the request lines of `tdrm verify`, text in and text out.
     row("tdrm-verify", &["num-bigint", "num-integer", "num-rational", "serde_json", "tdrm-core"]),
     row("tdrm-envs", &["rand_distr", "tdrm-core"]),

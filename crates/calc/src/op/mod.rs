@@ -3,6 +3,7 @@
 mod advantage;
 mod fit;
 mod kl;
+mod mdp;
 mod metric;
 mod objective;
 mod plan;
@@ -68,6 +69,7 @@ ops! {
     PairedBootstrap(metric::Paired),
     Mcnemar(metric::Discordant),
     Holm(metric::PValues),
+    Mdp(mdp::Request),
     Plan(plan::Request),
     Objective(objective::Request),
     Preference(preference::Request),
@@ -90,6 +92,7 @@ pub(crate) const OPS: &[&[OpDoc]] = &[
     token::OPS,
     metric::OPS,
     smooth::OPS,
+    mdp::OPS,
     plan::OPS,
     objective::OPS,
     preference::OPS,
