@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Reference, close};
 use serde_json::{Value, json};
@@ -17,17 +18,23 @@ use tdrm_testkit::laws;
 const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
                       {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
+/// Tests run side by side: each call of [`tokenizer`] has a folder of its own.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
 /// The byte-level tokenizer of this repository with another chat template.
 fn tokenizer(template: &str) -> Tokenizer {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/byte_level");
     let mut config: Value =
         serde_json::from_str(&fs::read_to_string(from.join("tokenizer_config.json")).unwrap()).unwrap();
     config["chat_template"] = template.into();
-    let to = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("scoring-{}", template.len()));
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let to = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("scoring-{}-{call}", std::process::id()));
     fs::create_dir_all(&to).unwrap();
     fs::copy(from.join("tokenizer.json"), to.join("tokenizer.json")).unwrap();
     fs::write(to.join("tokenizer_config.json"), config.to_string()).unwrap();
-    Tokenizer::load(&to).unwrap()
+    let tokenizer = Tokenizer::load(&to).unwrap();
+    fs::remove_dir_all(&to).unwrap();
+    tokenizer
 }
 
 fn model(architecture: &str, labels: usize, seed: u64) -> Model {

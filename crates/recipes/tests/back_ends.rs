@@ -13,7 +13,7 @@ fn embedded() -> std::path::PathBuf {
 }
 
 fn texts() -> [&'static str; 2] {
-    ["12+7*3=", "5*8-2="]
+    ["12+75-3:", "58-2=56"]
 }
 
 #[test]
