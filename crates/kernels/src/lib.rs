@@ -17,6 +17,7 @@ pub mod adamw;
 pub mod alloc;
 pub mod attention;
 pub mod decode;
+mod dots;
 mod error;
 pub mod head;
 pub mod layer;

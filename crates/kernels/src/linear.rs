@@ -7,11 +7,13 @@
 //! x `[n, inputs]`, W `[outputs, inputs]`, y `[n, outputs]`. The work is cut by the shapes alone, so the results do not
 //! depend on the number of threads.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::matmul::{Into, Mat, MatMut, parallel};
 use crate::panels::{Panels, WIDTH};
-use crate::{ShapeError, error};
+use crate::{ShapeError, dots, error};
 
 /// Parts that a product with panels is cut into at most.
 const PARTS: usize = 8;
@@ -58,24 +60,55 @@ pub fn forward_panels(x: &[f32], w: &Panels, bias: &[f32], y: &mut [f32]) -> Res
         let parts = x.par_chunks(rows * inputs).zip(y.par_chunks_mut(rows * outputs));
         parts.for_each(|(x, y)| w.part(0..outputs, x, y, into));
     } else {
-        panels_by_columns(x, w, y, n, into);
+        by_columns(n, outputs, y, into, |columns, y, into| w.part(columns, x, y, into));
+    }
+    Ok(())
+}
+
+/// `y = x Wᵀ + b` with few rows, from W as it is, where a copy of it in panels would be too large; an empty `bias` is
+/// none.
+///
+/// A row's result does not depend on the other rows, bit for bit, nor on the number of threads.
+///
+/// # Errors
+/// If the lengths do not fit.
+pub fn forward_rows(x: &[f32], w: &[f32], bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
+    let (n, outputs) = shape(x, w, inputs)?;
+    error::same("outputs of a linear map", n * outputs, y.len())?;
+    error::same("bias of a linear map", if bias.is_empty() { 0 } else { outputs }, bias.len())?;
+    let into = if bias.is_empty() { Into::Store } else { Into::Add };
+    if !bias.is_empty() {
+        y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
+    }
+    if n * outputs * inputs < SMALL {
+        dots::multiply(x, w, inputs, y, into);
+    } else {
+        let part = |columns: Range<usize>, y: &mut [f32], into: Into| {
+            dots::multiply(x, &w[columns.start * inputs..columns.end * inputs], inputs, y, into);
+        };
+        by_columns(n, outputs, y, into, part);
     }
     Ok(())
 }
 
 /// Columns of y are not contiguous where there are several rows: each part makes its own, and they are put in their
 /// places.
-fn panels_by_columns(x: &[f32], w: &Panels, y: &mut [f32], n: usize, into: Into) {
-    let outputs = w.outputs();
+fn by_columns(
+    n: usize,
+    outputs: usize,
+    y: &mut [f32],
+    into: Into,
+    part: impl Fn(Range<usize>, &mut [f32], Into) + Sync,
+) {
     let columns = outputs.div_ceil(PARTS).next_multiple_of(WIDTH);
     let range = |i: usize| i * columns..((i + 1) * columns).min(outputs);
     if n == 1 {
-        return y.par_chunks_mut(columns).enumerate().for_each(|(i, y)| w.part(range(i), x, y, into));
+        return y.par_chunks_mut(columns).enumerate().for_each(|(i, y)| part(range(i), y, into));
     }
     let part = |i: usize| {
-        let mut part = vec![0.0; n * range(i).len()];
-        w.part(range(i), x, &mut part, Into::Store);
-        part
+        let mut own = vec![0.0; n * range(i).len()];
+        part(range(i), &mut own, Into::Store);
+        own
     };
     let parts: Vec<Vec<f32>> = (0..outputs.div_ceil(columns)).into_par_iter().map(part).collect();
     for (i, part) in parts.iter().enumerate() {
@@ -174,23 +207,30 @@ mod tests {
         }
     }
 
+    type Form<'a> = dyn Fn(&[f32], &[f32], &mut [f32]) -> Result<(), ShapeError> + 'a;
+
     #[test]
-    fn panels_agree_with_the_definition_and_a_row_does_not_see_its_neighbours() {
+    fn few_rows_agree_with_the_definition_and_do_not_see_their_neighbours() {
         // Too small to cut; few rows, cut by columns; many rows, cut by rows.
         for (n, inputs, outputs) in [(3, 5, 40), (5, 300, 130), (20, 96, 700), (300, 40, 33)] {
             let (x, w, b) = (numbers(n * inputs, 1), numbers(outputs * inputs, 2), numbers(outputs, 3));
             let panels = Panels::new(&w, outputs, inputs).unwrap();
-            for bias in [&b[..], &[]] {
+            let by_panels = |x: &[f32], bias: &[f32], y: &mut [f32]| forward_panels(x, &panels, bias, y);
+            let by_rows = |x: &[f32], bias: &[f32], y: &mut [f32]| forward_rows(x, &w, bias, inputs, y);
+            let forms: [&Form<'_>; 2] = [&by_panels, &by_rows];
+            for (form, bias) in forms.into_iter().flat_map(|form| [(form, &b[..]), (form, &[])]) {
                 let (mut y, mut wanted) = (vec![7.0; n * outputs], vec![0.0; n * outputs]);
-                forward_panels(&x, &panels, bias, &mut y).unwrap();
+                form(&x, bias, &mut y).unwrap();
                 forward(&x, &w, bias, inputs, &mut wanted).unwrap();
                 close(&y, wanted.into_iter().map(f64::from));
                 for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact(outputs)) {
                     let mut alone = vec![7.0; outputs];
-                    forward_panels(x, &panels, bias, &mut alone).unwrap();
+                    form(x, bias, &mut alone).unwrap();
                     assert!(alone.iter().zip(y).all(|(a, b)| a.to_bits() == b.to_bits()));
                 }
             }
+            assert!(forward_rows(&x[1..], &w, &[], inputs, &mut vec![0.0; n * outputs]).is_err());
+            assert!(forward_rows(&x, &w, &b[1..], inputs, &mut vec![0.0; n * outputs]).is_err());
             assert!(forward_panels(&x[1..], &panels, &[], &mut vec![0.0; n * outputs]).is_err());
             assert!(forward_panels(&x, &panels, &b[1..], &mut vec![0.0; n * outputs]).is_err());
         }

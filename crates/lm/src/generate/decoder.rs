@@ -29,7 +29,7 @@ impl Decoder {
         let merged = model.adapter.is_some() && model.engine() == Engine::Fused;
         let model = if merged { model.snapshot()?.merge_adapter()? } else { model.clone() };
         let cache = Cache::new(&model, slots, capacity)?;
-        Ok(Self { pass: model.pass().with_panels()?, cache, held: vec![Vec::new(); slots], capacity })
+        Ok(Self { pass: model.pass().row_by_row()?, cache, held: vec![Vec::new(); slots], capacity })
     }
 
     /// Tokens in the cache of a slot.

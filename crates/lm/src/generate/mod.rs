@@ -16,8 +16,8 @@
 //! the slots, the threads, or what was copied. In the composed form candle chooses its products by the number of rows and
 //! sums may differ in their last bits, so that a draw near the edge between two tokens can fall to either side.
 //!
-//! The fused form copies the matrices for each call into panels made for few rows: as much memory again as the model's
-//! layers and its output embedding take.
+//! The fused form copies the matrices of a small model for each call into panels made for few rows; those of a large one
+//! (2²⁶ elements and more) are multiplied as they are.
 
 mod beam;
 mod cache;

@@ -32,13 +32,25 @@ pub(crate) struct Pass {
     form: Form,
     /// Randomness of an adapter's dropout, in training passes.
     dropout: Option<Seed>,
-    /// Matrices rearranged for products with few rows, `[specs]` or empty.
-    panels: Arc<[Option<Panels>]>,
+    /// Where a row's numbers must not depend on the other rows: how each matrix is multiplied, `[specs]`; else empty.
+    alone: Arc<[Alone]>,
 }
+
+/// How a matrix is multiplied so that a row does not see the others.
+#[derive(Debug)]
+enum Alone {
+    /// In a copy made for few rows.
+    Panels(Panels),
+    /// As it is.
+    Rows,
+}
+
+/// Elements of all matrices together from which on they are not copied into panels: 256 MiB.
+const PANELS: usize = 1 << 26;
 
 impl Pass {
     pub(crate) fn new(model: &Model, weights: Vec<Weight>) -> Self {
-        Self { model: model.clone(), weights, form: model.engine().into(), dropout: None, panels: Arc::from([]) }
+        Self { model: model.clone(), weights, form: model.engine().into(), dropout: None, alone: Arc::from([]) }
     }
 
     /// A pass that drops an adapter's inputs.
@@ -46,25 +58,31 @@ impl Pass {
         Self { dropout: Some(seed), ..self }
     }
 
-    /// The same pass with its matrices copied into panels: a row's numbers are then independent of the other rows, bit
-    /// for bit. Nothing changes in the composed form.
-    pub(crate) fn with_panels(self) -> Result<Self, LmError> {
+    /// The same pass where a row's numbers are independent of the other rows, bit for bit. Small matrices are copied into
+    /// panels for it. Nothing changes in the composed form.
+    pub(crate) fn row_by_row(self) -> Result<Self, LmError> {
+        self.row_by_row_within(PANELS)
+    }
+
+    fn row_by_row_within(self, limit: usize) -> Result<Self, LmError> {
         if matches!(self.form, Form::Composed) {
             return Ok(self);
         }
         let layout = self.model.layout();
         let ids = |ids: &LayerIds| [ids.qkv, ids.output, ids.gate_up, ids.down].map(|affine| affine.weight);
         let multiplied: Vec<Id> = layout.layers.iter().flat_map(ids).chain(layout.lm_head).collect();
+        let elements: usize = multiplied.iter().map(|&id| layout.specs[id].len()).sum();
         let panels = |id: Id| {
             let tensor = &self.weights[id].tensor;
             let (outputs, inputs) = tensor.dims2()?;
             let panels = with_slice(tensor, |w| Panels::new(w, outputs, inputs).map_err(candle_core::Error::wrap));
-            Ok(Some(panels?))
+            Ok(Alone::Panels(panels?))
         };
         let all = (0..layout.specs.len()).into_par_iter();
-        let all = all.map(|id| if multiplied.contains(&id) { panels(id) } else { Ok(None) });
-        let panels = all.collect::<Result<Vec<_>, LmError>>()?.into();
-        Ok(Self { panels, ..self })
+        let copied = |id: &Id| elements < limit && multiplied.contains(id);
+        let all = all.map(|id| if copied(&id) { panels(id) } else { Ok(Alone::Rows) });
+        let alone = all.collect::<Result<Vec<_>, LmError>>()?.into();
+        Ok(Self { alone, ..self })
     }
 
     /// The same pass, in the fused form with a tape for its way back.
@@ -139,9 +157,10 @@ impl Pass {
     /// `x Wᵀ + b`.
     fn linear(&self, affine: Affine, x: &Tensor) -> Result<Tensor, LmError> {
         let bias = affine.bias.map(|id| &self.weights[id]);
-        match self.panels.get(affine.weight) {
-            Some(Some(panels)) => Ok(ops::linear_panels(x, panels, bias)?),
-            _ => Ok(self.form.linear(x, &self.weights[affine.weight], bias)?),
+        match self.alone.get(affine.weight) {
+            Some(Alone::Panels(panels)) => Ok(ops::linear_panels(x, panels, bias)?),
+            Some(Alone::Rows) => Ok(ops::linear_rows(x, &self.weights[affine.weight], bias)?),
+            None => Ok(self.form.linear(x, &self.weights[affine.weight], bias)?),
         }
     }
 
@@ -202,5 +221,37 @@ impl Model {
     pub(crate) fn score_head(&self) -> Result<ScoreIds, LmError> {
         let architecture = || self.config().architecture.clone();
         self.layout().score.ok_or_else(|| LmError::Head { wanted: "head for scores", architecture: architecture() })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::ModelConfig;
+    use crate::model::to_vec;
+
+    #[test]
+    fn large_and_small_models_are_multiplied_alike() {
+        for family in ["qwen2", "llama", "glm4"] {
+            let file = json!({
+                "architectures": ["X"], "model_type": family, "vocab_size": 70, "hidden_size": 40, "intermediate_size": 56,
+                "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3,
+            });
+            let model = Model::init(ModelConfig::from_value(file).unwrap(), Seed::root(1)).unwrap();
+            let mut cache = Cache::new(&model, 1, 8).unwrap();
+            let places: Vec<Place> = (0..6).map(|position| Place { slot: 0, position }).collect();
+            let mut run = |pass: Pass| {
+                let x = model.embed(&pass.weights, &[3, 1, 4, 1, 5, 9]).unwrap();
+                let x = pass.body(x, &mut Via::Cached { cache: &mut cache, places: &places }).unwrap();
+                to_vec(&pass.logits(&x).unwrap()).unwrap()
+            };
+            let copied = run(model.pass().row_by_row_within(usize::MAX).unwrap());
+            let uncopied = run(model.pass().row_by_row_within(0).unwrap());
+            assert!(copied.iter().zip(&uncopied).all(|(a, b)| (a - b).abs() < 1e-4), "{family}");
+            assert_ne!(copied, uncopied, "{family}: the sums are added in another order");
+        }
     }
 }

@@ -156,6 +156,19 @@ pub(super) fn linear_panels(x: &Tensor, w: &Panels, bias: Option<&Weight>) -> Re
     Tensor::from_vec(y, (n, outputs), &Device::Cpu)
 }
 
+pub(super) fn linear_rows(x: &Tensor, w: &Tensor, bias: Option<&Weight>) -> Result<Tensor> {
+    let (outputs, inputs) = w.dims2()?;
+    let n = x.elem_count() / inputs;
+    let mut y = vec![0.0; n * outputs];
+    let mut product =
+        |x: &[f32], bias: &[f32]| with_slice(w, |w| linear::forward_rows(x, w, bias, inputs, &mut y).map_err(kernel));
+    with_slice(x, |x| match bias {
+        None => product(x, &[]),
+        Some(bias) => with_slice(&bias.tensor, |bias| product(x, bias)),
+    })?;
+    Tensor::from_vec(y, (n, outputs), &Device::Cpu)
+}
+
 pub(super) struct SwiGlu;
 
 impl CustomOp1 for SwiGlu {

@@ -150,3 +150,8 @@ impl Form {
 pub(crate) fn linear_panels(x: &Tensor, w: &Panels, bias: Option<&Weight>) -> Result<Tensor> {
     fused::linear_panels(x, w, bias)
 }
+
+/// `y = x Wᵀ + b` where a row does not see the others, in the fused form where nothing is trained.
+pub(crate) fn linear_rows(x: &Tensor, w: &Weight, bias: Option<&Weight>) -> Result<Tensor> {
+    fused::linear_rows(x, &w.tensor, bias)
+}
