@@ -171,8 +171,14 @@ impl Plot {
     fn draw_legend<B: DrawingBackend>(&self, area: &DrawingArea<B, plotters::coord::Shift>) -> Result<(), String> {
         for (i, series) in self.series.iter().enumerate() {
             let (y, colour) = (24 + 22 * i as i32, PALETTE[i % PALETTE.len()]);
-            let width = if matches!(series.style, Style::Reference) { 1 } else { 3 };
-            area.draw(&PathElement::new(vec![(6, y), (28, y)], colour.stroke_width(width))).map_err(text)?;
+            // Drawn as the series is: whole, or in dashes.
+            let (width, strokes): (u32, &[(i32, i32)]) = match series.style {
+                Style::Reference => (2, &[(6, 12), (15, 21), (24, 30)]),
+                Style::Line | Style::Points => (3, &[(6, 28)]),
+            };
+            for &(from, to) in strokes {
+                area.draw(&PathElement::new(vec![(from, y), (to, y)], colour.stroke_width(width))).map_err(text)?;
+            }
             area.draw(&Text::new(series.label.clone(), (36, y - 7), ("sans-serif", 14))).map_err(text)?;
         }
         Ok(())
