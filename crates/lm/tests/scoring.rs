@@ -201,3 +201,24 @@ fn heads_of_transformers_are_read_as_there() {
     let got = one(&scorer, &at(&reference.rows("ids1", None)[0], &ends));
     close("step probabilities", &got, reference.tensor("step_probs"), 1e-5);
 }
+
+#[test]
+fn texts_and_steps_have_the_scores_of_the_reference() {
+    let Some(file) = common::shared("golden/http/rm_expected.json") else { return };
+    let expected: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let scorer = |name: &str| {
+        let directory = common::shared(&format!("golden/models/{name}")).unwrap();
+        Scorer::new(Model::load(&directory).unwrap(), Some(Tokenizer::load(&directory).unwrap())).unwrap()
+    };
+    let (outcome, process) = (scorer("qwen2_seqcls"), scorer("qwen2_prm_head"));
+    for case in expected["seqcls"].as_array().unwrap() {
+        let input = ScoreInput { text: Some(case["text"].as_str().unwrap().to_owned()), ..ScoreInput::default() };
+        near(&one(&outcome, &input), &[case["score"].as_f64().unwrap()]);
+    }
+    for case in expected["prm"].as_array().unwrap() {
+        let texts: Vec<String> = serde_json::from_value(case["steps"].clone()).unwrap();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let wanted: Vec<f64> = serde_json::from_value(case["step_probs"].clone()).unwrap();
+        near(&one(&process, &steps(case["question"].as_str().unwrap(), &texts)), &wanted);
+    }
+}
