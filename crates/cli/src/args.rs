@@ -192,7 +192,7 @@ pub(crate) enum LmCommand {
     },
     /// {"tokens": […]}, {"prompt": …} or {"messages": […]} → new tokens, their log-probabilities, the text, and why it
     /// ended. What the command line does not say comes from the checkpoint's generation_config.json.
-    Generate(GenerateArgs),
+    Generate(Box<GenerateArgs>),
     /// {"tokens": […]} → {"loss": mean next-token loss, "grad_norms": {tensor: norm}}.
     Grads {
         #[command(flatten)]
@@ -271,9 +271,22 @@ pub(crate) struct GenerateArgs {
     /// No sequence of this many tokens occurs twice; 0 for no such rule.
     #[arg(long, value_name = "N")]
     pub(crate) no_repeat_ngram_size: Option<usize>,
+    /// Beam search: {"tokens": […], "score": Σ ln π / length^α, "text": …}. Above 1 nothing is drawn.
+    #[arg(long, value_name = "N", conflicts_with_all = ["sample", "temperature", "stop"])]
+    pub(crate) num_beams: Option<NonZeroUsize>,
+    /// The α of a beam search.
+    #[arg(long, value_name = "ALPHA", allow_negative_numbers = true)]
+    pub(crate) length_penalty: Option<f64>,
+    /// When a beam search ends: as soon as as many hypotheses are finished as there are beams (true), when no live beam
+    /// is likely to win (false), or when none can (never).
+    #[arg(long, value_name = "true|false|never", value_parser = early_stopping)]
+    pub(crate) early_stopping: Option<tdrm_lm::EarlyStopping>,
     /// Longest continuation.
     #[arg(long, value_name = "N")]
     pub(crate) max_new_tokens: Option<usize>,
+    /// A token that ends a sequence, in place of the checkpoint's; may be given several times.
+    #[arg(long, value_name = "ID", conflicts_with = "ignore_eos")]
+    pub(crate) eos_token_id: Vec<u32>,
     /// Go on after an end of sequence.
     #[arg(long)]
     pub(crate) ignore_eos: bool,
@@ -335,4 +348,15 @@ pub(crate) enum TrainCommand {
         #[command(flatten)]
         checkpoint: CheckpointArgs,
     },
+}
+
+/// As transformers' `early_stopping` is written.
+#[cfg(feature = "lm")]
+fn early_stopping(text: &str) -> Result<tdrm_lm::EarlyStopping, String> {
+    match text {
+        "true" => Ok(tdrm_lm::EarlyStopping::Full),
+        "false" => Ok(tdrm_lm::EarlyStopping::Heuristic),
+        "never" => Ok(tdrm_lm::EarlyStopping::Never),
+        _ => Err("expected true, false or never".to_owned()),
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tdrm_core::{Probability, Seed, Temperature};
 use tdrm_lm::tokens::{ChatRequest, Json, Special, Tokenizer};
 use tdrm_lm::{
-    Engine, Generation, GenerationConfig, Model, Optimiser, Placement, PolicyCoefficients, Prompt, Reader,
+    BeamConfig, Engine, Generation, GenerationConfig, Model, Optimiser, Placement, PolicyCoefficients, Prompt, Reader,
     SamplingConfig, ScoreInput, Scorer, Sequence, StepFormat, Trainer,
 };
 
@@ -144,7 +144,18 @@ fn generate(args: &GenerateArgs) -> Result<()> {
     // Tokens in, tokens out works without a tokenizer.
     let tokenizer = args.checkpoint.model.join("tokenizer.json").exists();
     let tokenizer = tokenizer.then(|| Tokenizer::load(&args.checkpoint.model)).transpose()?;
-    let settings = generation(args, &model)?;
+    let (settings, beam) = generation(args, &model)?;
+    if beam.num_beams.get() > 1 {
+        if settings.sampling.do_sample {
+            bail!("num_beams: expected 1 where tokens are drawn, got {}", beam.num_beams);
+        }
+        return answer(&args.input, |request: GenerateRequest| {
+            let prompt = request.tokens(tokenizer.as_ref())?;
+            let best = model.beam_search(&prompt, &beam, &settings)?.into_iter().next().context("a hypothesis")?;
+            let text = tokenizer.as_ref().map(|t| t.decode_known(&best.tokens, Special::Without)).transpose()?;
+            Ok(json!({"tokens": best.tokens, "score": best.score, "text": text}))
+        });
+    }
     let seed = Seed::root(args.seed);
     let mut line = 0;
     answer(&args.input, |request: GenerateRequest| {
@@ -187,7 +198,7 @@ impl GenerateRequest {
 }
 
 /// The checkpoint's own settings, changed by what the command line says.
-fn generation(args: &GenerateArgs, model: &Model) -> Result<Generation> {
+fn generation(args: &GenerateArgs, model: &Model) -> Result<(Generation, BeamConfig)> {
     let path = args.checkpoint.model.join("generation_config.json");
     let config = if path.exists() {
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -199,11 +210,15 @@ fn generation(args: &GenerateArgs, model: &Model) -> Result<Generation> {
     if sampling.eos_token_id.is_empty() {
         sampling.eos_token_id.clone_from(&model.config().eos_token_id);
     }
+    if !args.eos_token_id.is_empty() {
+        sampling.eos_token_id.clone_from(&args.eos_token_id);
+    }
     if args.ignore_eos {
         sampling.eos_token_id.clear();
     }
     let asked = [args.temperature, args.top_p, args.min_p, args.typical_p].iter().any(Option::is_some);
-    sampling.do_sample = !args.greedy && (sampling.do_sample || asked || args.top_k.is_some() || args.sample);
+    let beams = args.num_beams.is_some_and(|beams| beams.get() > 1);
+    sampling.do_sample = !args.greedy && !beams && (sampling.do_sample || asked || args.top_k.is_some() || args.sample);
     if let Some(temperature) = args.temperature {
         sampling.temperature = Temperature::new(temperature)?;
     }
@@ -223,7 +238,11 @@ fn generation(args: &GenerateArgs, model: &Model) -> Result<Generation> {
     sampling.no_repeat_ngram_size = args.no_repeat_ngram_size.unwrap_or(sampling.no_repeat_ngram_size);
     let max_new_tokens = args.max_new_tokens.or(config.max_new_tokens).unwrap_or(128);
     let stop_strings = args.stop.clone();
-    Ok(Generation { stop_strings, ..Generation::new(sampling, max_new_tokens) })
+    let mut beam = config.beam;
+    beam.num_beams = args.num_beams.unwrap_or(beam.num_beams);
+    beam.length_penalty = args.length_penalty.unwrap_or(beam.length_penalty);
+    beam.early_stopping = args.early_stopping.unwrap_or(beam.early_stopping);
+    Ok((Generation { stop_strings, ..Generation::new(sampling, max_new_tokens) }, beam))
 }
 
 pub(crate) fn score(args: &ScoreArgs) -> Result<()> {

@@ -193,6 +193,34 @@ mod lm {
     }
 
     #[test]
+    fn one_beam_more_than_none_scores_no_worse() {
+        let line = "{\"prompt\": \"47+35-18:\"}\n";
+        let score = |beams: &str| {
+            let flags = [
+                "lm",
+                "generate",
+                "--model",
+                MODEL,
+                "--num-beams",
+                beams,
+                "--max-new-tokens",
+                "24",
+                "--length-penalty",
+                "0",
+            ];
+            let got = answers(&flags, line);
+            (number(&got[0], "score"), got[0].clone())
+        };
+        let (two, six) = (score("2"), score("6"));
+        assert!(six.0 >= two.0 - 1e-4 && two.0 < 0.0, "{two:?} {six:?}");
+        assert!(six.1.contains("\"text\":\""), "{}", six.1);
+        assert!(
+            refused(&["lm", "generate", "--model", MODEL, "--num-beams", "2", "--temperature", "1"])
+                .contains("--num-beams")
+        );
+    }
+
+    #[test]
     fn gradients_are_told_by_name() {
         let got = answers(&["lm", "grads", "--model", MODEL], "{\"tokens\": [1, 2, 3]}\n{\"tokens\": [1]}\n");
         assert!(number(&got[0], "loss") > 0.0 && got[0].contains("model.norm.weight"), "{}", got[0]);

@@ -24,6 +24,6 @@ pub use ops::Engine;
 pub use placement::{Device, Placement, Precision};
 pub use policy::LmPolicy;
 pub use scorer::{Reader, ScoreInput, Scorer, StepFormat, StepScores};
-pub use tdrm_algo::sampling::{GenerationConfig, SamplingConfig};
+pub use tdrm_algo::sampling::{BeamConfig, EarlyStopping, GenerationConfig, Hypothesis, SamplingConfig};
 pub use tdrm_kernels::optimiser::{Decay, Optimiser, Schedule};
 pub use train::{HeadOutputs, LmLearner, PolicyCoefficients, StepReport, Trainer};
