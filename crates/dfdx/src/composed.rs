@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use dfdx::prelude::*;
 use dfdx::tensor::{HasErr, TensorFromVec};
 
-use crate::batch::Packed;
 use crate::layout::Entry;
 use crate::{Lm, LmError};
+use tdrm_kernels::batch::Packed;
 
 /// What the model asks of a dfdx device.
 pub(crate) trait Backend: Device<f32> + TensorFromVec<f32> + TensorFromVec<usize> + Storage<usize> {}

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tdrm_kernels::attention::Heads;
+use tdrm_kernels::batch::Limits;
 use tdrm_kernels::layer::{LayerShape, QkvBias};
 
 use crate::LmError;
@@ -192,6 +193,12 @@ impl LmConfig {
         let heads = 2 * (wide(self.num_attention_heads) + wide(self.num_key_value_heads)) * wide(self.head_dim);
         let layer = (heads + 3 * wide(self.intermediate_size)) * wide(self.hidden_size);
         wide(self.num_hidden_layers) * layer + 2 * wide(self.vocab_size) * wide(self.hidden_size)
+    }
+
+    /// What a batch must fit.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { vocabulary: self.vocab_size, longest: self.max_position_embeddings }
     }
 
     /// The shape of one layer.

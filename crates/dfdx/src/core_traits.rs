@@ -5,8 +5,8 @@ use tdrm_core::{
     Trainable, Update,
 };
 
-use crate::batch::micro_batches;
 use crate::{Lm, LmError, PolicyCoefficients, Prompt, Ragged, SamplingConfig, Scores, Sequence, Trainer};
+use tdrm_kernels::batch::micro_batches;
 
 /// A language model as a policy: a context is a token prefix, an action its continuation.
 #[derive(Debug, Clone)]

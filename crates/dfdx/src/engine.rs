@@ -2,10 +2,10 @@
 
 use dfdx::tensor::Cpu;
 
-use crate::batch::Packed;
 use crate::composed::{self, Ask};
 use crate::tape::{Graph, Outputs, Pool, floats};
 use crate::{Lm, LmError};
+use tdrm_kernels::batch::Packed;
 
 /// Which implementation of the model a [`Trainer`](crate::Trainer) runs; results agree up to rounding.
 #[derive(Debug, Clone, Default)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use tdrm_kernels::ShapeError;
+use tdrm_kernels::batch::{BatchError, CoefficientError};
 use tdrm_kernels::optimiser::SettingError;
 
 /// A language model could not do what was asked.
@@ -123,6 +124,26 @@ pub enum LmError {
     /// dfdx failed.
     #[error("dfdx: {0}")]
     Tape(String),
+}
+
+impl LmError {
+    /// Refused coefficients, at this step.
+    pub(crate) fn coefficients(step: u64) -> impl Fn(CoefficientError) -> Self {
+        move |error| match error {
+            CoefficientError::Count { what, expected, got } => Self::Coefficients { what, expected, got },
+            CoefficientError::NotFinite { what } => Self::NotFinite { what: format!("coefficient of {what}"), step },
+        }
+    }
+}
+
+impl From<BatchError> for LmError {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Token { sequence, token, vocabulary } => Self::Token { sequence, token, vocabulary },
+            BatchError::Sequence { sequence, what, expected, got } => Self::Sequence { sequence, what, expected, got },
+            BatchError::Shape(error) => Self::Shape(error),
+        }
+    }
 }
 
 impl From<SettingError> for LmError {

@@ -34,7 +34,6 @@
 //! A program that trains should call [`tdrm_kernels::alloc::tune`] once, at its start.
 
 mod actor_critic;
-mod batch;
 mod checkpoint;
 mod composed;
 mod config;
@@ -50,7 +49,6 @@ mod tape;
 mod trainer;
 
 pub use actor_critic::{ActorCritic, ActorCriticConfig, Episode};
-pub use batch::{Sequence, ValueSequence};
 pub use config::{Architecture, LmConfig};
 pub use core_traits::{LmLearner, LmPolicy};
 pub use engine::{Device, Engine};
@@ -58,5 +56,6 @@ pub use error::LmError;
 pub use lm::Lm;
 pub use sampling::{Completion, Decoding, Finish, Progress, Prompt, SamplingConfig};
 pub use score::{Ragged, Scores};
+pub use tdrm_kernels::batch::{Sequence, ValueSequence};
 pub use tdrm_kernels::optimiser::{Decay, Optimiser, Schedule};
 pub use trainer::{PolicyCoefficients, StepReport, Trainer};

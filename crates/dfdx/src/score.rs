@@ -4,8 +4,8 @@ use tdrm_kernels::head::{self, Picks};
 use tdrm_kernels::layer::{self, Saved};
 use tdrm_kernels::logprob::Score;
 
-use crate::batch::{Packed, micro_batches};
 use crate::{Lm, LmError, Sequence};
+use tdrm_kernels::batch::{Packed, micro_batches};
 
 /// One list of numbers for each sequence.
 pub type Ragged = Vec<Vec<f32>>;
@@ -28,7 +28,7 @@ impl Lm {
     /// # Errors
     /// If the sequence is empty, too long, or has a token outside the vocabulary.
     pub fn logits(&self, tokens: &[u32]) -> Result<Vec<f32>, LmError> {
-        let hidden = self.hidden(&Packed::for_all(self.config(), &[tokens])?)?;
+        let hidden = self.hidden(&Packed::for_all(self.config().limits(), &[tokens])?)?;
         let mut logits = vec![0.0; tokens.len() * self.config().vocab_size];
         head::logits(self.norm(), self.output(), &hidden, &mut logits)?;
         Ok(logits)
@@ -50,14 +50,14 @@ impl Lm {
         check_temperature(temperature)?;
         let mut all = Scores::default();
         for part in micro_batches(batch, BUDGET, |sequence| sequence.tokens.len()) {
-            let packed = Packed::for_targets(self.config(), &batch[part])?;
+            let packed = Packed::for_targets(self.config().limits(), &batch[part])?;
             let hidden = self.hidden(&packed)?;
             let mut scores = vec![Score::default(); packed.picks.len()];
             let picks = Picks::new(&packed.rows, &packed.picks)?;
             head::log_probs(self.norm(), self.output(), temperature, picks, &packed.targets, &hidden, &mut scores)?;
             let (log_prob, entropy): (Vec<_>, Vec<_>) = scores.iter().map(|s| (s.log_prob, s.entropy)).unzip();
-            all.log_probs.extend(packed.outputs().ragged(&log_prob));
-            all.entropies.extend(packed.outputs().ragged(&entropy));
+            all.log_probs.extend(packed.outputs.ragged(&log_prob));
+            all.entropies.extend(packed.outputs.ragged(&entropy));
         }
         Ok(all)
     }
@@ -69,13 +69,13 @@ impl Lm {
     pub fn values(&self, batch: &[&[u32]]) -> Result<Ragged, LmError> {
         let mut all = Vec::with_capacity(batch.len());
         for part in micro_batches(batch, BUDGET, |tokens| tokens.len()) {
-            let packed = Packed::for_all(self.config(), &batch[part])?;
+            let packed = Packed::for_all(self.config().limits(), &batch[part])?;
             let hidden = self.hidden(&packed)?;
             let mut values = vec![0.0; packed.picks.len()];
             let (weight, bias) = self.score();
             let picks = Picks::new(&packed.rows, &packed.picks)?;
             head::values(self.norm(), weight, bias, picks, &hidden, &mut values)?;
-            all.extend(packed.outputs().ragged(&values));
+            all.extend(packed.outputs.ragged(&values));
         }
         Ok(all)
     }

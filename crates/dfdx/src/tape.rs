@@ -17,8 +17,8 @@ use tdrm_kernels::head::{self, HeadGradients, Picks};
 use tdrm_kernels::layer::{self, Saved, Workspace};
 use tdrm_kernels::logprob::Score;
 
-use crate::batch::Packed;
 use crate::{Lm, LmError};
+use tdrm_kernels::batch::Packed;
 
 type Tape = OwnedTape<f32, Cpu>;
 type Leaf = Tensor<(usize,), f32, Cpu>;

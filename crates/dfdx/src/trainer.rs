@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use tdrm_kernels::adamw;
 
-use crate::batch::Packed;
 use crate::score::{Ragged, Scores, check_temperature};
 use crate::tape::Pool;
 use crate::{Engine, Lm, LmError, Optimiser, Sequence, ValueSequence};
+use tdrm_kernels::batch::Packed;
 
 /// What an optimiser step did.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -132,21 +132,21 @@ impl Trainer {
         if batch.is_empty() {
             return Ok(());
         }
-        let packed = Packed::for_targets(self.lm.config(), batch)?;
-        let (shape, step) = (packed.outputs(), self.step);
+        let packed = Packed::for_targets(self.lm.config().limits(), batch)?;
+        let (shape, refused) = (packed.outputs.clone(), LmError::coefficients(self.step));
         let ask = &mut |values: &[f32]| {
             let (log_probs, entropies) = values.split_at(shape.len());
             let scores = Scores { log_probs: shape.ragged(log_probs), entropies: shape.ragged(entropies) };
             let wanted = coefficients(&scores);
-            let mut c = shape.flat("log-probabilities", &wanted.log_probs, step)?;
+            let mut c = shape.flat("log-probabilities", &wanted.log_probs).map_err(&refused)?;
             if wanted.entropies.is_empty() {
                 c.resize(2 * shape.len(), 0.0);
             } else {
-                c.extend(shape.flat("entropies", &wanted.entropies, step)?);
+                c.extend(shape.flat("entropies", &wanted.entropies).map_err(&refused)?);
             }
             Ok(c)
         };
-        if shape.len() == 0 {
+        if shape.is_empty() {
             // Nothing to score; the caller's function is still told, so that it sees every sequence.
             return ask(&[]).map(|_| ());
         }
@@ -167,10 +167,10 @@ impl Trainer {
         if batch.is_empty() {
             return Ok(());
         }
-        let packed = Packed::for_positions(self.lm.config(), batch)?;
-        let (shape, step) = (packed.outputs(), self.step);
-        let ask = &mut |values: &[f32]| shape.flat("values", &coefficients(&shape.ragged(values)), step);
-        if shape.len() == 0 {
+        let packed = Packed::for_positions(self.lm.config().limits(), batch)?;
+        let (shape, refused) = (packed.outputs.clone(), LmError::coefficients(self.step));
+        let ask = &mut |values: &[f32]| shape.flat("values", &coefficients(&shape.ragged(values))).map_err(&refused);
+        if shape.is_empty() {
             return ask(&[]).map(|_| ());
         }
         self.engine.value(&self.lm, packed, &self.pool, ask, &mut self.gradient)?;

@@ -16,6 +16,7 @@ mod simd;
 pub mod adamw;
 pub mod alloc;
 pub mod attention;
+pub mod batch;
 pub mod decode;
 mod dots;
 mod error;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tdrm_algo::sampling::{BeamError, SamplingConfigError, SamplingError};
 use tdrm_kernels::ShapeError;
+use tdrm_kernels::batch::{BatchError, CoefficientError};
 use tdrm_kernels::optimiser::SettingError;
 
 use crate::tokens::TokensError;
@@ -189,6 +190,25 @@ impl LmError {
     #[expect(clippy::needless_pass_by_value, reason = "numbers and names as they are at hand, in many places")]
     pub(crate) fn setting(what: &str, expected: impl Into<String>, got: impl ToString) -> Self {
         Self::Setting { what: what.to_owned(), expected: expected.into(), got: got.to_string() }
+    }
+}
+
+impl From<BatchError> for LmError {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Token { sequence, token, vocabulary } => Self::Token { sequence, token, vocabulary },
+            BatchError::Sequence { sequence, what, expected, got } => Self::Sequence { sequence, what, expected, got },
+            BatchError::Shape(error) => Self::Shape(error),
+        }
+    }
+}
+
+impl From<CoefficientError> for LmError {
+    fn from(error: CoefficientError) -> Self {
+        match error {
+            CoefficientError::Count { what, expected, got } => Self::Coefficients { what, expected, got },
+            CoefficientError::NotFinite { what } => Self::NotFinite { what: format!("a coefficient of {what}") },
+        }
     }
 }
 

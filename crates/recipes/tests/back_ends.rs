@@ -25,9 +25,8 @@ fn logits_and_log_probabilities_agree() {
             let tokens = dfdx.tokenizer().encode(text).unwrap();
             let (a, b) = (dfdx.lm.logits(&tokens).unwrap(), candle.logits(&tokens).unwrap());
             assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-4), "{text} on {engine:?}");
-            let sequence = tdrm_dfdx::Sequence { tokens: tokens.clone(), prompt_len: 1 };
-            let a = dfdx.lm.scores(&[sequence], 0.7).unwrap();
-            let b = candle.scores(&[Sequence { tokens, prompt_len: 1 }], 0.7).unwrap();
+            let batch = [Sequence { tokens, prompt_len: 1 }];
+            let (a, b) = (dfdx.lm.scores(&batch, 0.7).unwrap(), candle.scores(&batch, 0.7).unwrap());
             let pairs = |a: &[Vec<f32>], b: &[Vec<f64>]| a[0].iter().map(|x| f64::from(*x)).zip(b[0].clone()).collect();
             let log_probs: Vec<(f64, f64)> = pairs(&a.log_probs, &b.log_probs);
             let entropies: Vec<(f64, f64)> = pairs(&a.entropies, &b.entropies);

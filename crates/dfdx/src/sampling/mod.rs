@@ -138,7 +138,7 @@ impl Lm {
     ) -> Result<Vec<Completion>, LmError> {
         check_temperature(config.temperature())?;
         for (i, prompt) in prompts.iter().enumerate() {
-            crate::batch::check_tokens(self.config(), i, &prompt.tokens)?;
+            self.config().limits().check(i, &prompt.tokens)?;
             let longest = self.config().max_position_embeddings;
             if prompt.tokens.len() >= longest {
                 let (expected, got) = (format!("below {longest}"), prompt.tokens.len());

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use tdrm_kernels::attention::Heads;
+use tdrm_kernels::batch::Limits;
 use tdrm_kernels::rope::Pairs;
 
 use crate::LmError;
@@ -236,6 +237,12 @@ impl ModelConfig {
     #[must_use]
     pub fn layers(&self) -> usize {
         self.windows.len()
+    }
+
+    /// What a batch must fit.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { vocabulary: self.vocab_size, longest: self.longest() }
     }
 
     /// Longest sequence that is computed as the reference implementation computes it.

@@ -33,7 +33,6 @@ pub(crate) use cache::Cache;
 pub use session::{Branch, Session};
 pub use settings::{Completion, Finish, Generation, Progress, Prompt};
 
-use crate::model::check_tokens;
 use crate::tokens::Tokenizer;
 use crate::{LmError, Model};
 use decoder::Decoder;
@@ -89,7 +88,7 @@ impl Model {
 
     /// `Ok` if something can follow the prompt.
     fn check_prompt(&self, sequence: usize, tokens: &[u32]) -> Result<(), LmError> {
-        check_tokens(self.config(), sequence, tokens)?;
+        self.config().limits().check(sequence, tokens)?;
         let longest = self.config().longest();
         if tokens.len() < longest {
             return Ok(());

@@ -1,7 +1,6 @@
 //! A tree of continuations in one cache.
 
 use super::{Cache, Decoder};
-use crate::model::check_tokens;
 use crate::ops::on_pool;
 use crate::{LmError, Model};
 
@@ -72,7 +71,7 @@ impl Session {
     /// # Errors
     /// If there is no room, or the tokens are none, too many or outside the vocabulary.
     pub fn open(&mut self, tokens: &[u32]) -> Result<Branch, LmError> {
-        check_tokens(self.decoder.model().config(), 0, tokens)?;
+        self.decoder.model().config().limits().check(0, tokens)?;
         self.check_room(0, tokens.len())?;
         let slot = self.vacant(tokens)?;
         self.decoder.keep(slot, tokens);
@@ -94,7 +93,7 @@ impl Session {
             if rows.iter().any(|(other, _)| *other == slot) {
                 return Err(LmError::setting("branches", "each branch once", format!("{branch:?} twice")));
             }
-            check_tokens(self.decoder.model().config(), i, tokens)?;
+            self.decoder.model().config().limits().check(i, tokens)?;
             self.check_room(i, self.decoder.held(slot).len() + tokens.len())?;
             rows.push((slot, tokens));
         }

@@ -1,6 +1,5 @@
 //! A model: its configuration and its parameters.
 
-mod batch;
 mod outputs;
 mod pass;
 
@@ -12,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{DType, Device, Tensor, Var};
 use rand_distr::{Distribution as _, Normal};
 use tdrm_core::Seed;
+use tdrm_kernels::batch::Packed;
 use tdrm_kernels::rope::RopeTable;
 
 use crate::adapter::Adapter;
@@ -21,10 +21,8 @@ use crate::placement::{Placement, Storage};
 use crate::weights::{self, Checkpoint, Fresh, Layout, Spec, ValueHead};
 use crate::{HeadKind, LmError};
 
-pub(crate) use batch::{Packed, check_temperature, check_tokens, micro_batches};
-pub use batch::{Sequence, ValueSequence};
 pub use outputs::Scores;
-pub(crate) use outputs::{CHUNK, pick, target_scores, to_vec};
+pub(crate) use outputs::{CHUNK, check_temperature, pick, target_scores, to_vec};
 pub(crate) use pass::{Pass, Via};
 
 /// Sequences of one forward pass where nothing is trained have at most this many tokens together (or are one sequence).

@@ -2,8 +2,9 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::batch::{Packed, check_temperature, micro_batches};
-use super::{MICRO_BATCH_TOKENS, Model, Pass, Sequence, ValueSequence, Via};
+use tdrm_kernels::batch::{Packed, Sequence, ValueSequence, micro_batches};
+
+use super::{MICRO_BATCH_TOKENS, Model, Pass, Via};
 use crate::LmError;
 use crate::ops::{Engine, composed, on_pool, with_slice};
 
@@ -44,7 +45,7 @@ impl Model {
     pub fn logits_at(&self, tokens: &[u32], positions: &[usize]) -> Result<Vec<f32>, LmError> {
         self.lm_head()?;
         let sequence = ValueSequence { tokens: tokens.to_vec(), positions: positions.to_vec() };
-        let packed = Packed::for_positions(self.config(), &[sequence])?;
+        let packed = Packed::for_positions(self.config().limits(), &[sequence])?;
         let pass = self.pass();
         on_pool(|| {
             let hidden = self.hidden(&pass, &packed)?;
@@ -56,7 +57,7 @@ impl Model {
         self.lm_head()?;
         let pass = self.pass();
         on_pool(|| {
-            let hidden = self.hidden(&pass, &Packed::for_all(self.config(), tokens)?)?;
+            let hidden = self.hidden(&pass, &Packed::for_all(self.config().limits(), &[tokens])?)?;
             to_vec(&pass.logits(&hidden.narrow(0, first, tokens.len() - first)?)?)
         })
     }
@@ -67,7 +68,7 @@ impl Model {
     /// # Errors
     /// If the sequence is empty, too long, or has a token outside the vocabulary.
     pub fn hidden_states(&self, tokens: &[u32]) -> Result<Vec<Vec<f32>>, LmError> {
-        let packed = Packed::for_all(self.config(), tokens)?;
+        let packed = Packed::for_all(self.config().limits(), &[tokens])?;
         let (pass, packing) = (self.pass(), self.packing(&packed)?);
         let mut x = self.embed(&pass.weights, tokens)?;
         let mut states = vec![to_vec(&x)?];
@@ -90,7 +91,7 @@ impl Model {
         let pass = self.pass();
         let mut all = Scores::default();
         for part in micro_batches(batch, MICRO_BATCH_TOKENS, |sequence| sequence.tokens.len()) {
-            let packed = Packed::for_targets(self.config(), &batch[part])?;
+            let packed = Packed::for_targets(self.config().limits(), &batch[part])?;
             let (log_probs, entropies) = on_pool(|| {
                 let hidden = self.hidden(&pass, &packed)?;
                 self.score_targets(&pass, &hidden, &packed, temperature)
@@ -111,7 +112,7 @@ impl Model {
         let pass = self.pass();
         let mut all = Vec::with_capacity(batch.len());
         for part in micro_batches(batch, MICRO_BATCH_TOKENS, |sequence| sequence.tokens.len()) {
-            let packed = Packed::for_positions(self.config(), &batch[part])?;
+            let packed = Packed::for_positions(self.config().limits(), &batch[part])?;
             let scores = on_pool(|| {
                 let hidden = self.hidden(&pass, &packed)?;
                 to_vec(&pass.scores(&pick(&hidden, &packed.picks)?)?)
@@ -186,4 +187,12 @@ pub(crate) fn pick(x: &Tensor, rows: &[usize]) -> Result<Tensor, LmError> {
 pub(crate) fn to_vec(x: &Tensor) -> Result<Vec<f32>, LmError> {
     let x = x.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
     Ok(with_slice(&x, |x| Ok(x.to_vec()))?)
+}
+
+/// `Ok` for a positive, finite temperature.
+pub(crate) fn check_temperature(temperature: f32) -> Result<(), LmError> {
+    if temperature.is_finite() && temperature > 0.0 {
+        return Ok(());
+    }
+    Err(LmError::setting("temperature", "a positive number", temperature))
 }

@@ -2,9 +2,11 @@
 
 use tdrm_core::{Coefficients, Outputs, PolicyError, Temperature, Trainable, Update};
 
+use tdrm_kernels::batch::{Sequence, micro_batches};
+
 use super::{PolicyCoefficients, Trainer};
 use crate::LmError;
-use crate::model::{MICRO_BATCH_TOKENS, Scores, Sequence, micro_batches};
+use crate::model::{MICRO_BATCH_TOKENS, Scores};
 
 /// A trainer as a learner: one update is one optimiser step over the whole batch, in micro-batches.
 #[derive(Debug)]

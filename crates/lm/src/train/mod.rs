@@ -8,10 +8,11 @@ mod state;
 use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 use tdrm_core::Seed;
+use tdrm_kernels::batch::{Packed, Sequence, ValueSequence};
 use tdrm_kernels::optimiser::Optimiser;
 
 use crate::LmError;
-use crate::model::{Model, Packed, Pass, Scores, Sequence, ValueSequence, check_temperature, pick, to_vec};
+use crate::model::{Model, Pass, Scores, check_temperature, pick, to_vec};
 use crate::ops::on_pool;
 pub use learner::LmLearner;
 use run::Run;
@@ -156,15 +157,19 @@ impl Trainer {
         if batch.is_empty() {
             return Ok(());
         }
-        let packed = Packed::for_targets(self.model.config(), batch)?;
+        let packed = Packed::for_targets(self.model.config().limits(), batch)?;
         let ask = &mut |log_probs: &[f64], entropies: &[f64]| {
             let shape = &packed.outputs;
             let wanted =
                 coefficients(&Scores { log_probs: shape.ragged(log_probs), entropies: shape.ragged(entropies) });
-            let log_probs = shape.flat("log-probabilities", &wanted.log_probs)?;
-            Ok((log_probs, shape.flat("entropies", &wanted.entropies)?))
+            // None at all stands for zeros.
+            let flat = |what, wanted: &[Vec<f64>]| {
+                if wanted.is_empty() { Ok(vec![0.0; shape.len()]) } else { shape.flat(what, wanted) }
+            };
+            let log_probs = flat("log-probabilities", &wanted.log_probs)?;
+            Ok((log_probs, flat("entropies", &wanted.entropies)?))
         };
-        if packed.outputs.len() == 0 {
+        if packed.outputs.is_empty() {
             // Nothing to score; the caller's function is still told, so that it sees every sequence.
             return ask(&[], &[]).map(|_: (Vec<f32>, Vec<f32>)| ());
         }
@@ -197,7 +202,7 @@ impl Trainer {
             return Ok(());
         }
         let labels = self.model.score_head()?.labels;
-        let packed = Packed::for_positions(self.model.config(), batch)?;
+        let packed = Packed::for_positions(self.model.config().limits(), batch)?;
         let run = on_pool(|| self.forward(&packed))?;
         let leaf = Var::from_tensor(&run.hidden)?;
         let scores = run.pass.scores(&pick(leaf.as_tensor(), &packed.picks)?)?;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
+use tdrm_kernels::batch::Packed;
+
 use crate::LmError;
-use crate::model::{CHUNK, Packed, Pass, Via, pick, target_scores};
+use crate::model::{CHUNK, Pass, Via, pick, target_scores};
 use crate::ops::{Engine, Packing, Tape, with_slice};
 
 /// What the body keeps for its backward pass.
