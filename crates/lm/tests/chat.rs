@@ -1,7 +1,10 @@
 //! Chat templates against the answers of transformers' renderer.
 
-use std::path::{Path, PathBuf};
+mod common;
 
+use std::path::Path;
+
+use common::shared;
 use serde::Deserialize;
 use tdrm_lm::tokens::{ChatError, ChatRequest, ChatTemplate, Json};
 
@@ -125,17 +128,6 @@ fn templates_in_the_manner_of_real_ones_render_exactly() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), goldens.cases.len(), wrong.join("\n"));
 }
 
-/// A folder of the references beside the repository, or a loud skip.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn shared(folder: &str) -> Option<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = here.ancestors().map(|dir| dir.join("shared/golden").join(folder)).find(|path| path.is_dir());
-    if found.is_none() {
-        eprintln!("SKIPPED: no folder shared/golden/{folder} above {}: its cases were NOT run", here.display());
-    }
-    found
-}
-
 #[test]
 fn renderings_of_published_templates_are_exact() {
     #[derive(Deserialize)]
@@ -147,7 +139,7 @@ fn renderings_of_published_templates_are_exact() {
         kwargs: Json,
         text: String,
     }
-    let Some(folder) = shared("models/tokenizers/trl_templates") else { return };
+    let Some(folder) = shared("golden/models/tokenizers/trl_templates") else { return };
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a reference file");
     let renderings: Vec<Rendering> = serde_json::from_str(&read("renderings.json")).expect("renderings");
     assert!(renderings.len() >= 48);

@@ -1,7 +1,10 @@
 //! Tokenizers against the answers of transformers, streams against whole decodings, and files that are not what they should be.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
+use common::shared;
 use proptest::prelude::*;
 use serde::Deserialize;
 use tdrm_lm::tokens::{ChatError, ChatRequest, Json, Special, StreamDecoder, Tokenizer, TokensError};
@@ -67,17 +70,6 @@ fn own() -> [(Tokenizer, Answers); 2] {
     let goldens: Goldens = serde_json::from_str(&text).expect("goldens have their shape");
     let load = |name: &str| Tokenizer::load(own_file(&format!("data/{name}"))).expect("a tokenizer");
     [(load("byte_level"), goldens.byte_level), (load("byte_fallback"), goldens.byte_fallback)]
-}
-
-/// A folder of the references beside the repository, or a loud skip.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn shared(folder: &str) -> Option<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = here.ancestors().map(|dir| dir.join("shared/golden").join(folder)).find(|path| path.is_dir());
-    if found.is_none() {
-        eprintln!("SKIPPED: no folder shared/golden/{folder} above {}: its cases were NOT run", here.display());
-    }
-    found
 }
 
 fn streamed(tokenizer: &Tokenizer, ids: &[u32], special: Special) -> Vec<String> {
@@ -450,7 +442,7 @@ struct ReferenceCase {
 
 #[test]
 fn reference_tokenizers_are_matched() {
-    let Some(folder) = shared("models/tokenizers") else { return };
+    let Some(folder) = shared("golden/models/tokenizers") else { return };
     for name in ["qwen", "glm"] {
         let tokenizer = Tokenizer::load(folder.join(name)).expect("a tokenizer");
         let text = std::fs::read_to_string(folder.join(name).join("reference.json")).expect("a reference");
@@ -482,7 +474,7 @@ fn reference_tokenizers_are_matched() {
 
 #[test]
 fn tokenizers_of_reference_models_load() {
-    let Some(folder) = shared("models") else { return };
+    let Some(folder) = shared("golden/models") else { return };
     for (name, eos) in [("qwen2_tied", "<|im_end|>"), ("llama_gqa", "<|im_end|>"), ("glm4", "<|endoftext|>")] {
         let tokenizer = Tokenizer::load(folder.join(name)).expect("a tokenizer");
         assert_eq!(tokenizer.eos_token_ids().last().copied(), tokenizer.id(eos).ok(), "{name}");
