@@ -13,7 +13,7 @@ use crate::matmul::Into;
 /// Chains of one element.
 const LANES: usize = 16;
 /// Rows and outputs that are multiplied together: sixteen sums of sixteen lanes.
-const TILE: usize = 4;
+pub(crate) const TILE: usize = 4;
 
 /// The loops for one instruction set: products of some rows of x with four rows of w.
 #[derive(Debug, Clone, Copy)]

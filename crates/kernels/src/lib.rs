@@ -15,6 +15,8 @@ mod simd;
 
 pub mod adamw;
 pub mod alloc;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 pub mod attention;
 pub mod batch;
 pub mod decode;

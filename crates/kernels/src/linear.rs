@@ -7,13 +7,17 @@
 //! x `[n, inputs]`, W `[outputs, inputs]`, y `[n, outputs]`. The work is cut by the shapes alone, so the results do not
 //! depend on the number of threads.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use half::bf16;
+use half::slice::HalfFloatSliceExt as _;
+
 use crate::matmul::{Into, Mat, MatMut, parallel};
 use crate::panels::{Panels, WIDTH};
-use crate::{ShapeError, dots, error};
+use crate::{ShapeError, dots, error, scratch};
 
 /// Parts that a product with panels is cut into at most.
 const PARTS: usize = 8;
@@ -22,14 +26,56 @@ const ROWS: usize = 32;
 /// Products with panels of fewer multiply-adds than this run on one thread.
 const SMALL: usize = 1 << 17;
 
+/// Elements of a matrix in bfloat16 that are widened at a time.
+const WIDENED: usize = 1 << 16;
+
+/// A weight matrix `[outputs, inputs]`.
+#[derive(Debug, Clone, Copy)]
+pub enum Matrix<'a> {
+    /// In 32 bits.
+    F32(&'a [f32]),
+    /// In bfloat16. The rows that it is multiplied with are rounded to bfloat16, products are added in 32 bits.
+    Bf16(&'a [bf16]),
+}
+
+impl<'a> Matrix<'a> {
+    /// Number of elements.
+    #[must_use]
+    pub fn len(self) -> usize {
+        match self {
+            Self::F32(w) => w.len(),
+            Self::Bf16(w) => w.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements in 32 bits.
+    #[must_use]
+    pub fn widened(self) -> Cow<'a, [f32]> {
+        match self {
+            Self::F32(w) => Cow::Borrowed(w),
+            Self::Bf16(w) => Cow::Owned(w.to_f32_vec()),
+        }
+    }
+}
+
 /// `y = x Wᵀ + b`; an empty `bias` is none.
 ///
 /// # Errors
 /// If the lengths do not fit.
-pub fn forward(x: &[f32], w: &[f32], bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
-    let (n, outputs) = shape(x, w, inputs)?;
+pub fn forward(x: &[f32], w: Matrix<'_>, bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
+    let (n, outputs) = shape(x, w.len(), inputs)?;
     error::same("outputs of a linear map", n * outputs, y.len())?;
     error::same("bias of a linear map", if bias.is_empty() { 0 } else { outputs }, bias.len())?;
+    let w = match w {
+        Matrix::F32(w) => w,
+        Matrix::Bf16(w) => return bf16_forward(x, w, bias, inputs, y),
+    };
     let into = if bias.is_empty() { Into::Store } else { Into::Add };
     if !bias.is_empty() {
         y.par_chunks_mut(outputs).with_min_len(ROWS).for_each(|y| y.copy_from_slice(bias));
@@ -72,23 +118,68 @@ pub fn forward_panels(x: &[f32], w: &Panels, bias: &[f32], y: &mut [f32]) -> Res
 ///
 /// # Errors
 /// If the lengths do not fit.
-pub fn forward_rows(x: &[f32], w: &[f32], bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
-    let (n, outputs) = shape(x, w, inputs)?;
+pub fn forward_rows(x: &[f32], w: Matrix<'_>, bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
+    let (n, outputs) = shape(x, w.len(), inputs)?;
     error::same("outputs of a linear map", n * outputs, y.len())?;
     error::same("bias of a linear map", if bias.is_empty() { 0 } else { outputs }, bias.len())?;
+    match w {
+        Matrix::F32(w) => {
+            rows(n, outputs, inputs, bias, y, |columns, y, into| {
+                dots::multiply(x, &w[columns.start * inputs..columns.end * inputs], inputs, y, into);
+            });
+            Ok(())
+        }
+        Matrix::Bf16(w) => bf16_forward(x, w, bias, inputs, y),
+    }
+}
+
+/// [`forward`] and [`forward_rows`] of checked lengths: a row's result does not depend on the other rows.
+fn bf16_forward(x: &[f32], w: &[bf16], bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if crate::amx::is_available() {
+        return crate::amx::forward(x, w, bias, inputs, y);
+    }
+    bf16_dots(x, w, bias, inputs, y);
+    Ok(())
+}
+
+/// The map in bfloat16 by multiply-adds in 32 bits.
+fn bf16_dots(x: &[f32], w: &[bf16], bias: &[f32], inputs: usize, y: &mut [f32]) {
+    let x: Vec<f32> = x.iter().map(|&x| bf16::from_f32(x).to_f32()).collect();
+    let (n, outputs) = (x.len() / inputs, w.len() / inputs);
+    rows(n, outputs, inputs, bias, y, |columns, y, into| {
+        let at_once = (WIDENED / inputs).next_multiple_of(dots::TILE);
+        scratch::with(at_once * (inputs + n), |room| {
+            let (wide, part) = room.split_at_mut(at_once * inputs);
+            for first in columns.clone().step_by(at_once) {
+                let here = first..(first + at_once).min(columns.end);
+                let (wide, part) = (&mut wide[..here.len() * inputs], &mut part[..here.len() * n]);
+                w[here.start * inputs..here.end * inputs].convert_to_f32_slice(wide);
+                dots::multiply(&x, wide, inputs, part, Into::Store);
+                put(part, y, columns.len(), here.start - columns.start..here.end - columns.start, into);
+            }
+        });
+    });
+}
+
+/// Makes all rows of y, in one part or in parts by columns.
+fn rows(
+    n: usize,
+    outputs: usize,
+    inputs: usize,
+    bias: &[f32],
+    y: &mut [f32],
+    part: impl Fn(Range<usize>, &mut [f32], Into) + Sync,
+) {
     let into = if bias.is_empty() { Into::Store } else { Into::Add };
     if !bias.is_empty() {
         y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
     }
     if n * outputs * inputs < SMALL {
-        dots::multiply(x, w, inputs, y, into);
+        part(0..outputs, y, into);
     } else {
-        let part = |columns: Range<usize>, y: &mut [f32], into: Into| {
-            dots::multiply(x, &w[columns.start * inputs..columns.end * inputs], inputs, y, into);
-        };
         by_columns(n, outputs, y, into, part);
     }
-    Ok(())
 }
 
 /// Columns of y are not contiguous where there are several rows: each part makes its own, and they are put in their
@@ -112,12 +203,17 @@ fn by_columns(
     };
     let parts: Vec<Vec<f32>> = (0..outputs.div_ceil(columns)).into_par_iter().map(part).collect();
     for (i, part) in parts.iter().enumerate() {
-        for (y, part) in y.chunks_exact_mut(outputs).zip(part.chunks_exact(range(i).len())) {
-            let y = &mut y[range(i)];
-            match into {
-                Into::Store => y.copy_from_slice(part),
-                Into::Add => y.iter_mut().zip(part).for_each(|(y, p)| *y += p),
-            }
+        put(part, y, outputs, range(i), into);
+    }
+}
+
+/// Puts a part `[n, columns]` into its columns of y `[n, outputs]`.
+fn put(part: &[f32], y: &mut [f32], outputs: usize, columns: Range<usize>, into: Into) {
+    for (y, part) in y.chunks_exact_mut(outputs).zip(part.chunks_exact(columns.len())) {
+        let y = &mut y[columns.clone()];
+        match into {
+            Into::Store => y.copy_from_slice(part),
+            Into::Add => y.iter_mut().zip(part).for_each(|(y, p)| *y += p),
         }
     }
 }
@@ -127,7 +223,7 @@ fn by_columns(
 /// # Errors
 /// If the lengths do not fit.
 pub fn backward_input(dy: &[f32], w: &[f32], inputs: usize, dx: &mut [f32]) -> Result<(), ShapeError> {
-    let (n, outputs) = shape(dx, w, inputs)?;
+    let (n, outputs) = shape(dx, w.len(), inputs)?;
     error::same("gradient of a linear map's outputs", n * outputs, dy.len())?;
     parallel(MatMut::new(dx, n, inputs)?, Into::Store, Mat::new(dy, n, outputs)?, Mat::new(w, outputs, inputs)?)
 }
@@ -137,7 +233,7 @@ pub fn backward_input(dy: &[f32], w: &[f32], inputs: usize, dx: &mut [f32]) -> R
 /// # Errors
 /// If the lengths do not fit.
 pub fn backward_weight(dy: &[f32], x: &[f32], inputs: usize, dw: &mut [f32]) -> Result<(), ShapeError> {
-    let (n, outputs) = shape(x, dw, inputs)?;
+    let (n, outputs) = shape(x, dw.len(), inputs)?;
     error::same("gradient of a linear map's outputs", n * outputs, dy.len())?;
     parallel(MatMut::new(dw, outputs, inputs)?, Into::Add, Mat::new(dy, n, outputs)?.t(), Mat::new(x, n, inputs)?)
 }
@@ -155,12 +251,12 @@ pub fn backward_bias(dy: &[f32], db: &mut [f32]) -> Result<(), ShapeError> {
     Ok(())
 }
 
-/// Rows of `x` and outputs of `w`.
-fn shape(x: &[f32], w: &[f32], inputs: usize) -> Result<(usize, usize), ShapeError> {
+/// Rows of `x` and outputs of a weight of `elements`.
+fn shape(x: &[f32], elements: usize, inputs: usize) -> Result<(usize, usize), ShapeError> {
     error::at_least("inputs of a linear map", 1, inputs)?;
     error::same("elements beyond whole rows of x", 0, x.len() % inputs)?;
-    error::same("elements beyond whole rows of a weight", 0, w.len() % inputs)?;
-    Ok((x.len() / inputs, w.len() / inputs))
+    error::same("elements beyond whole rows of a weight", 0, elements % inputs)?;
+    Ok((x.len() / inputs, elements / inputs))
 }
 
 #[cfg(test)]
@@ -188,11 +284,11 @@ mod tests {
             let dy = numbers(n * outputs, 4);
             let at = |m: &[f32], width: usize, r: usize, c: usize| f64::from(m[r * width + c]);
             let mut y = vec![0.0; n * outputs];
-            forward(&x, &w, &b, inputs, &mut y).unwrap();
+            forward(&x, Matrix::F32(&w), &b, inputs, &mut y).unwrap();
             let map =
                 |r: usize, o: usize| (0..inputs).map(|i| at(&x, inputs, r, i) * at(&w, inputs, o, i)).sum::<f64>();
             close(&y, (0..n * outputs).map(|k| map(k / outputs, k % outputs) + f64::from(b[k % outputs])));
-            forward(&x, &w, &[], inputs, &mut y).unwrap();
+            forward(&x, Matrix::F32(&w), &[], inputs, &mut y).unwrap();
             close(&y, (0..n * outputs).map(|k| map(k / outputs, k % outputs)));
 
             let (mut dx, mut dw, mut db) = (vec![1.0; x.len()], vec![0.0; w.len()], vec![0.0; outputs]);
@@ -216,12 +312,12 @@ mod tests {
             let (x, w, b) = (numbers(n * inputs, 1), numbers(outputs * inputs, 2), numbers(outputs, 3));
             let panels = Panels::new(&w, outputs, inputs).unwrap();
             let by_panels = |x: &[f32], bias: &[f32], y: &mut [f32]| forward_panels(x, &panels, bias, y);
-            let by_rows = |x: &[f32], bias: &[f32], y: &mut [f32]| forward_rows(x, &w, bias, inputs, y);
+            let by_rows = |x: &[f32], bias: &[f32], y: &mut [f32]| forward_rows(x, Matrix::F32(&w), bias, inputs, y);
             let forms: [&Form<'_>; 2] = [&by_panels, &by_rows];
             for (form, bias) in forms.into_iter().flat_map(|form| [(form, &b[..]), (form, &[])]) {
                 let (mut y, mut wanted) = (vec![7.0; n * outputs], vec![0.0; n * outputs]);
                 form(&x, bias, &mut y).unwrap();
-                forward(&x, &w, bias, inputs, &mut wanted).unwrap();
+                forward(&x, Matrix::F32(&w), bias, inputs, &mut wanted).unwrap();
                 close(&y, wanted.into_iter().map(f64::from));
                 for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact(outputs)) {
                     let mut alone = vec![7.0; outputs];
@@ -229,17 +325,51 @@ mod tests {
                     assert!(alone.iter().zip(y).all(|(a, b)| a.to_bits() == b.to_bits()));
                 }
             }
-            assert!(forward_rows(&x[1..], &w, &[], inputs, &mut vec![0.0; n * outputs]).is_err());
-            assert!(forward_rows(&x, &w, &b[1..], inputs, &mut vec![0.0; n * outputs]).is_err());
+            assert!(forward_rows(&x[1..], Matrix::F32(&w), &[], inputs, &mut vec![0.0; n * outputs]).is_err());
+            assert!(forward_rows(&x, Matrix::F32(&w), &b[1..], inputs, &mut vec![0.0; n * outputs]).is_err());
             assert!(forward_panels(&x[1..], &panels, &[], &mut vec![0.0; n * outputs]).is_err());
             assert!(forward_panels(&x, &panels, &b[1..], &mut vec![0.0; n * outputs]).is_err());
         }
     }
 
     #[test]
+    fn weights_in_bfloat16_are_multiplied_as_they_are() {
+        // One row, few, as many as tiles have, more than a block; edges in each dimension.
+        for (n, inputs, outputs) in [(1, 64, 64), (3, 40, 33), (17, 530, 70), (32, 1100, 300), (530, 96, 40)] {
+            let (x, b) = (numbers(n * inputs, 1), numbers(outputs, 3));
+            let w: Vec<bf16> = numbers(outputs * inputs, 2).into_iter().map(bf16::from_f32).collect();
+            let at = |r: usize, i: usize| bf16::from_f32(x[r * inputs + i]).to_f64();
+            let mut by_dots = vec![7.0; n * outputs];
+            bf16_dots(&x, &w, &b, inputs, &mut by_dots);
+            let forms: [&Form<'_>; 2] = [&|x, bias, y| forward(x, Matrix::Bf16(&w), bias, inputs, y), &|x, bias, y| {
+                forward_rows(x, Matrix::Bf16(&w), bias, inputs, y)
+            }];
+            for (form, bias) in forms.into_iter().flat_map(|form| [(form, &b[..]), (form, &[])]) {
+                let mut y = vec![7.0; n * outputs];
+                form(&x, bias, &mut y).unwrap();
+                let wanted = |k: usize| {
+                    let (r, o) = (k / outputs, k % outputs);
+                    let sum: f64 = (0..inputs).map(|i| at(r, i) * w[o * inputs + i].to_f64()).sum();
+                    sum + bias.get(o).map_or(0.0, |b| f64::from(*b))
+                };
+                close(&y, (0..n * outputs).map(wanted));
+                if !bias.is_empty() {
+                    close(&by_dots, (0..n * outputs).map(wanted));
+                }
+                for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact(outputs)).step_by(5) {
+                    let mut alone = vec![7.0; outputs];
+                    form(x, bias, &mut alone).unwrap();
+                    assert!(alone.iter().zip(y).all(|(a, b)| a.to_bits() == b.to_bits()), "{n} {inputs} {outputs}");
+                }
+            }
+        }
+        assert!(forward(&[0.0; 3], Matrix::Bf16(&[bf16::ONE; 4]), &[], 2, &mut [0.0; 2]).is_err());
+    }
+
+    #[test]
     fn wrong_lengths_are_refused() {
-        assert!(forward(&[0.0; 3], &[0.0; 4], &[], 2, &mut [0.0; 2]).is_err());
-        assert!(forward(&[0.0; 2], &[0.0; 4], &[0.0], 2, &mut [0.0; 2]).is_err());
+        assert!(forward(&[0.0; 3], Matrix::F32(&[0.0; 4]), &[], 2, &mut [0.0; 2]).is_err());
+        assert!(forward(&[0.0; 2], Matrix::F32(&[0.0; 4]), &[0.0], 2, &mut [0.0; 2]).is_err());
         assert!(backward_input(&[0.0; 2], &[0.0; 4], 0, &mut [0.0; 2]).is_err());
         assert!(backward_weight(&[0.0; 3], &[0.0; 2], 2, &mut [0.0; 4]).is_err());
     }

@@ -12,11 +12,11 @@ use crate::{ShapeError, error};
 /// A view of a matrix in a slice: element (r, c) lies at `r·row_stride + c·col_stride`.
 #[derive(Debug, Clone, Copy)]
 pub struct Mat<'a> {
-    data: &'a [f32],
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
+    pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) col_stride: usize,
 }
 
 impl<'a> Mat<'a> {
@@ -51,12 +51,12 @@ impl<'a> Mat<'a> {
     }
 
     /// Some of the rows.
-    fn rows(self, range: Range<usize>) -> Self {
+    pub(crate) fn rows(self, range: Range<usize>) -> Self {
         Self { rows: range.len(), data: &self.data[range.start * self.row_stride..], ..self }
     }
 
     /// Some of the columns.
-    fn columns(self, range: Range<usize>) -> Self {
+    pub(crate) fn columns(self, range: Range<usize>) -> Self {
         self.t().rows(range).t()
     }
 }
@@ -66,10 +66,10 @@ impl<'a> Mat<'a> {
 /// It holds a pointer, as views of different columns reach into the same rows.
 #[derive(Debug)]
 pub struct MatMut<'a> {
-    data: *mut f32,
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
+    pub(crate) data: *mut f32,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) row_stride: usize,
     borrow: PhantomData<&'a mut [f32]>,
 }
 

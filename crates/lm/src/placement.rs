@@ -70,8 +70,7 @@ impl FromStr for Precision {
     }
 }
 
-/// Where a model lies, and in which type. The fused engine runs on the processor in 32 bits; everywhere else the
-/// composed one does.
+/// Where a model lies, and in which type. The fused engine runs on the processor, elsewhere the composed one does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
@@ -109,7 +108,7 @@ pub(crate) struct Storage {
 impl Storage {
     /// Whether the fused kernels can run here.
     pub(crate) fn is_fused(&self) -> bool {
-        self.device.is_cpu() && self.dtype == DType::F32
+        self.device.is_cpu()
     }
 
     /// Values as a tensor here, rounded to its type.

@@ -21,6 +21,10 @@ const SMALL: usize = 1 << 17;
 pub(crate) fn parallel(c: MatMut<'_>, into: Into, a: Mat<'_>, b: Mat<'_>) -> Result<(), ShapeError> {
     error::same("rows of a product", a.rows, c.rows)?;
     error::same("columns of a product", b.cols, c.cols)?;
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if crate::amx::is_worth(c.rows, c.cols, a.cols) {
+        return crate::amx::parallel(c, into, a, b);
+    }
     let (rows, columns) = if c.rows * c.cols * a.cols < SMALL { (c.rows, c.cols) } else { sides(c.rows, c.cols) };
     let blocks: Vec<_> = c.blocks(rows.max(1), columns.max(1)).collect();
     blocks.into_par_iter().try_for_each(|(rows, columns, c)| product(c, into, a.rows(rows), b.columns(columns)))
@@ -42,7 +46,11 @@ fn sides(rows: usize, columns: usize) -> (usize, usize) {
 
 impl<'a> MatMut<'a> {
     /// Cuts the matrix into blocks: their rows, their columns, and the views.
-    fn blocks(self, rows: usize, columns: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>, MatMut<'a>)> {
+    pub(crate) fn blocks(
+        self,
+        rows: usize,
+        columns: usize,
+    ) -> impl Iterator<Item = (Range<usize>, Range<usize>, MatMut<'a>)> {
         let (all_rows, all_columns) = (self.rows, self.cols);
         let starts =
             (0..all_rows).step_by(rows).flat_map(move |r| (0..all_columns).step_by(columns).map(move |c| (r, c)));

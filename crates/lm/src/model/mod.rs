@@ -316,7 +316,8 @@ impl Model {
     /// Rows of the input embedding.
     pub(crate) fn embed(&self, weights: &[Weight], tokens: &[u32]) -> Result<Tensor, LmError> {
         let index = Tensor::from_slice(tokens, tokens.len(), &self.storage.device)?;
-        Ok(weights[self.layout.embed].tensor.index_select(&index, 0)?)
+        let rows = weights[self.layout.embed].tensor.index_select(&index, 0)?;
+        Ok(if self.engine() == Engine::Fused { rows.to_dtype(DType::F32)? } else { rows })
     }
 }
 

@@ -12,7 +12,7 @@ use super::Model;
 use crate::LmError;
 use crate::generate::Cache;
 use crate::ops::head::LmHead;
-use crate::ops::{self, Form, Packing, Tape, Weight, with_slice};
+use crate::ops::{self, Form, Packing, Tape, Weight, with_matrix, with_slice};
 use crate::weights::{Affine, Id, LayerIds, ScoreIds};
 
 /// How a row meets the other rows of its sequence.
@@ -79,7 +79,9 @@ impl Pass {
             Ok(Alone::Panels(panels?))
         };
         let all = (0..layout.specs.len()).into_par_iter();
-        let copied = |id: &Id| elements < limit && multiplied.contains(id);
+        // Those in bfloat16 are multiplied where they lie.
+        let small = elements < limit && self.model.storage().dtype == DType::F32;
+        let copied = |id: &Id| small && multiplied.contains(id);
         let all = all.map(|id| if copied(&id) { panels(id) } else { Ok(Alone::Rows) });
         let alone = all.collect::<Result<Vec<_>, LmError>>()?.into();
         Ok(Self { alone, ..self })
@@ -192,7 +194,7 @@ impl Pass {
         let (head, norm) = (self.model.lm_head()?, self.model.layout().norm);
         let epsilon = self.model.config().rms_norm_eps as f32;
         Ok(with_slice(&self.weights[norm].tensor, |norm| {
-            with_slice(&self.weights[head].tensor, |weight| work(LmHead { norm, epsilon, weight, temperature }))
+            with_matrix(&self.weights[head].tensor, |weight| work(LmHead { norm, epsilon, weight, temperature }))
         })?)
     }
 

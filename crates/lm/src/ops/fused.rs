@@ -12,7 +12,7 @@ use tdrm_kernels::panels::Panels;
 use tdrm_kernels::rope::Rotation;
 use tdrm_kernels::{linear, rmsnorm, swiglu};
 
-use super::storage::{kernel, output, slice, with_slice};
+use super::storage::{kernel, output, slice, with_matrix, with_slice};
 use super::{Packing, Sink, Weight};
 
 /// Rows of a parallel part of a row-wise operation.
@@ -121,7 +121,7 @@ impl CustomOp1 for Linear {
         let (outputs, inputs) = self.w.tensor.dims2()?;
         let n = x.len() / inputs;
         let mut y = vec![0.0; n * outputs];
-        with_slice(&self.w.tensor, |w| match &self.bias {
+        with_matrix(&self.w.tensor, |w| match &self.bias {
             None => linear::forward(x, w, &[], inputs, &mut y).map_err(kernel),
             Some(bias) => with_slice(&bias.tensor, |bias| linear::forward(x, w, bias, inputs, &mut y).map_err(kernel)),
         })?;
@@ -161,7 +161,7 @@ pub(super) fn linear_rows(x: &Tensor, w: &Tensor, bias: Option<&Weight>) -> Resu
     let n = x.elem_count() / inputs;
     let mut y = vec![0.0; n * outputs];
     let mut product =
-        |x: &[f32], bias: &[f32]| with_slice(w, |w| linear::forward_rows(x, w, bias, inputs, &mut y).map_err(kernel));
+        |x: &[f32], bias: &[f32]| with_matrix(w, |w| linear::forward_rows(x, w, bias, inputs, &mut y).map_err(kernel));
     with_slice(x, |x| match bias {
         None => product(x, &[]),
         Some(bias) => with_slice(&bias.tensor, |bias| product(x, bias)),

@@ -10,8 +10,9 @@
 use std::sync::PoisonError;
 
 use rayon::prelude::*;
+use tdrm_kernels::linear::{self, Matrix};
 use tdrm_kernels::logprob::{self, Score};
-use tdrm_kernels::{ShapeError, linear, rmsnorm};
+use tdrm_kernels::{ShapeError, rmsnorm};
 
 use super::Sink;
 
@@ -27,7 +28,7 @@ pub(crate) struct LmHead<'a> {
     pub(crate) norm: &'a [f32],
     pub(crate) epsilon: f32,
     /// `[V, d]`.
-    pub(crate) weight: &'a [f32],
+    pub(crate) weight: Matrix<'a>,
     pub(crate) temperature: f32,
 }
 
@@ -92,6 +93,7 @@ impl LmHead<'_> {
         weight_sink: Option<&Sink>,
     ) -> Result<Vec<f32>, ShapeError> {
         let (d, v, rows) = (self.width(), self.vocabulary(), self.rows());
+        let weight = self.weight.widened();
         let mut dx = vec![0.0; x.len()];
         let mut d_norm = vec![0.0; d];
         let derivatives = derivatives.0.chunks(rows).zip(derivatives.1.chunks(rows));
@@ -107,7 +109,7 @@ impl LmHead<'_> {
                 gradient.resize(v * d, 0.0);
                 linear::backward_weight(&chunk.logits, &chunk.normed, d, &mut gradient)?;
             }
-            linear::backward_input(&chunk.logits, self.weight, d, &mut chunk.normed)?;
+            linear::backward_input(&chunk.logits, &weight, d, &mut chunk.normed)?;
             let mut d_raw = vec![0.0; chunk.raw.len()];
             rmsnorm::backward(&chunk.raw, self.norm, &chunk.scale, &chunk.normed, &mut d_raw, &mut d_norm)?;
             for (row, d_raw) in chunk.at.iter().zip(d_raw.chunks_exact(d)) {

@@ -18,14 +18,14 @@ use tdrm_kernels::attention::Heads;
 use tdrm_kernels::panels::Panels;
 use tdrm_kernels::rope::RopeTable;
 
-pub(crate) use storage::with_slice;
+pub(crate) use storage::{with_matrix, with_slice};
 pub(crate) use tape::Tape;
 
 /// Which form of the operations runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Engine {
-    /// Fused kernels, on the CPU.
+    /// Fused kernels, on the CPU. Activations are in 32 bits, weights as they are.
     #[default]
     Fused,
     /// candle's operations, on any device.
