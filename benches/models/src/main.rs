@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use tdrm_core::Seed;
-use tdrm_lm::{Model, ModelConfig};
+use tdrm_lm::{Device, Model, ModelConfig, Placement, Precision};
 
 use stopwatch::{Stopwatch, memory};
 use work::Work;
@@ -54,6 +54,12 @@ struct Run {
     /// Threads.
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Where: `cpu` or `cuda[:N]`.
+    #[arg(long, default_value_t)]
+    device: Device,
+    /// In which type: `f32` or `bf16`.
+    #[arg(long, default_value = "f32")]
+    dtype: Precision,
     #[command(flatten)]
     shape: Shape,
     /// Of the model.
@@ -118,7 +124,8 @@ fn init(config: &Path, directory: &Path) -> anyhow::Result<()> {
 fn serve(run: &Run) -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(run.threads).build_global()?;
     let empty = memory();
-    let mut work = Work::new(run.what, &run.shape, Model::load(&run.directory)?)?;
+    let placement = Placement { device: run.device, precision: run.dtype };
+    let mut work = Work::new(run.what, &run.shape, Model::load_on(&run.directory, placement)?)?;
     say(&json!({ "check": work.check()?, "empty": empty, "parameters": work.parameters() }))?;
     for line in stdin().lock().lines() {
         let times: usize = line?.trim().parse().context("expected a number of repetitions")?;
