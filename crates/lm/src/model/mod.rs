@@ -8,7 +8,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var, WithDType};
+use half::bf16;
 use rand_distr::{Distribution as _, Normal};
 use tdrm_core::Seed;
 use tdrm_kernels::batch::Packed;
@@ -18,7 +19,7 @@ use crate::adapter::Adapter;
 use crate::config::ModelConfig;
 use crate::ops::{Engine, Packing, Weight, with_slice};
 use crate::placement::{Placement, Storage};
-use crate::weights::{self, Checkpoint, Fresh, Layout, Spec, ValueHead};
+use crate::weights::{self, Checkpoint, Element, Fresh, Layout, Spec, ValueHead};
 use crate::{HeadKind, LmError};
 
 pub use outputs::Scores;
@@ -78,13 +79,9 @@ impl Model {
         let has_summary = checkpoint.has("v_head.summary.weight");
         let value_head = if has_summary { ValueHead::Summary } else { ValueHead::Absent };
         let layout = Layout::new(&config, value_head);
-        let read = |spec: &Spec| {
-            // Grows when a tensor of the expected shape is found: what config.json says is not believed before.
-            let mut values = Vec::new();
-            for part in &spec.parts {
-                checkpoint.read_into(&part.name, &part.shape, &mut values)?;
-            }
-            Ok(values)
+        let read = |spec: &Spec, storage: &Storage| match storage.dtype {
+            DType::BF16 => read_parameter::<bf16>(&mut checkpoint, spec),
+            _ => read_parameter::<f32>(&mut checkpoint, spec),
         };
         let mut model = Self::assemble(config, layout, storage, read)?;
         // transformers leaves a tied output embedding out, other writers repeat it; old ones keep the frequencies.
@@ -102,7 +99,8 @@ impl Model {
     pub fn init(config: ModelConfig, seed: Seed) -> Result<Self, LmError> {
         let layout = Layout::new(&config, ValueHead::Absent);
         let range = config.initializer_range;
-        Self::assemble(config, layout, Placement::default().open()?, |spec| fresh(spec, range, seed))
+        let fresh = |spec: &Spec, storage: &Storage| storage.tensor(fresh(spec, range, seed)?, spec.shape.as_slice());
+        Self::assemble(config, layout, Placement::default().open()?, fresh)
     }
 
     /// Gives a causal language model a scalar head, `v_head.summary`, drawn as fresh weights are.
@@ -126,9 +124,9 @@ impl Model {
         config: ModelConfig,
         layout: Layout,
         storage: Storage,
-        mut values: impl FnMut(&Spec) -> Result<Vec<f32>, LmError>,
+        mut tensor: impl FnMut(&Spec, &Storage) -> Result<Tensor, LmError>,
     ) -> Result<Self, LmError> {
-        let parameter = |spec: &Spec| storage.variable(values(spec)?, spec.shape.as_slice());
+        let parameter = |spec: &Spec| Ok(Var::from_tensor(&storage.place(&tensor(spec, &storage)?)?)?);
         let parameters = layout.specs.iter().map(parameter).collect::<Result<_, LmError>>()?;
         let rope = Arc::new(Mutex::new(Arc::new(config.rope.table(config.heads.dim, 0)?)));
         let (config, layout) = (Arc::new(config), Arc::new(layout));
@@ -319,6 +317,16 @@ impl Model {
         let rows = weights[self.layout.embed].tensor.index_select(&index, 0)?;
         Ok(if self.engine() == Engine::Fused { rows.to_dtype(DType::F32)? } else { rows })
     }
+}
+
+/// A parameter's tensor, read from a checkpoint.
+fn read_parameter<T: Element + WithDType>(checkpoint: &mut Checkpoint, spec: &Spec) -> Result<Tensor, LmError> {
+    // Grows when a tensor of the expected shape is found: what config.json says is not believed before.
+    let mut values = Vec::<T>::new();
+    for part in &spec.parts {
+        checkpoint.read_into(&part.name, &part.shape, &mut values)?;
+    }
+    Ok(Tensor::from_vec(values, spec.shape.as_slice(), &Device::Cpu)?)
 }
 
 /// Fresh values of a parameter.

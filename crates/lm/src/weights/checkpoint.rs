@@ -1,8 +1,8 @@
 //! Reading safetensors, single or sharded, tensor by tensor.
 //!
-//! A tensor is read into memory only when it is asked for, and converted at once, so that loading a model takes the
-//! model's memory and that of one tensor in the file's type. (candle's CPU tensors own their memory, so mapping the file
-//! would not save the copy.)
+//! A tensor is read when it is asked for, some megabytes at a time, and converted to the model's type at once: loading
+//! takes the model's memory and no more. (Mapping the file would not save the copy, as candle's CPU tensors own their
+//! memory, and a mapped file that somebody truncates ends the process with a signal instead of an error.)
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -18,6 +18,38 @@ use crate::LmError;
 
 /// Longest header that the format allows.
 const LONGEST_HEADER: u64 = 100_000_000;
+
+/// Bytes that are read at a time.
+const PIECE: usize = 1 << 22;
+
+/// A type that a model's weights have in memory.
+pub(crate) trait Element: Copy {
+    /// The nearest number.
+    fn nearest(x: f32) -> Self;
+
+    /// Whether it is a number.
+    fn is_finite(self) -> bool;
+}
+
+impl Element for f32 {
+    fn nearest(x: f32) -> Self {
+        x
+    }
+
+    fn is_finite(self) -> bool {
+        self.is_finite()
+    }
+}
+
+impl Element for bf16 {
+    fn nearest(x: f32) -> Self {
+        Self::from_f32(x)
+    }
+
+    fn is_finite(self) -> bool {
+        self.is_finite()
+    }
+}
 
 /// Where a tensor lies.
 #[derive(Debug, Clone)]
@@ -117,8 +149,13 @@ impl Checkpoint {
         self.entries.keys().filter(|name| !self.read.contains(*name)).cloned().collect()
     }
 
-    /// Reads a tensor as 32-bit floats into `out`, after checking its shape; its numbers must be finite.
-    pub(crate) fn read_into(&mut self, name: &str, shape: &[usize], out: &mut Vec<f32>) -> Result<(), LmError> {
+    /// Reads a tensor to the end of `out`, after checking its shape; its numbers must be finite in this type.
+    pub(crate) fn read_into<T: Element>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        out: &mut Vec<T>,
+    ) -> Result<(), LmError> {
         let Some(entry) = self.entries.get(name) else {
             let (name, expected) = (name.to_owned(), shape.to_vec());
             return Err(LmError::MissingTensor { name, expected, path: self.path.clone() });
@@ -127,19 +164,24 @@ impl Checkpoint {
             let (name, expected, got) = (name.to_owned(), shape.to_vec(), entry.shape.clone());
             return Err(LmError::TensorShape { name, expected, got });
         }
+        let convert: fn(&[u8], &mut Vec<T>) = match entry.dtype {
+            Dtype::F32 => |bytes, out| extend(bytes, out, f32::from_le_bytes),
+            Dtype::BF16 => |bytes, out| extend(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
+            Dtype::F16 => |bytes, out| extend(bytes, out, |b| f16::from_le_bytes(b).to_f32()),
+            Dtype::F64 => |bytes, out| extend(bytes, out, |b| f64::from_le_bytes(b) as f32),
+            other => return Err(LmError::TensorDtype { name: name.to_owned(), got: format!("{other:?}") }),
+        };
         let path = &self.files[entry.file];
-        let mut bytes = vec![0; entry.len];
         let mut file = File::open(path).map_err(LmError::io(path))?;
         file.seek(SeekFrom::Start(entry.start)).map_err(LmError::io(path))?;
-        file.read_exact(&mut bytes).map_err(LmError::io(path))?;
-        let start = out.len();
+        let (start, mut left) = (out.len(), entry.len);
+        let mut bytes = vec![0; PIECE.min(left)];
         out.reserve_exact(shape.iter().product());
-        match entry.dtype {
-            Dtype::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
-            Dtype::BF16 => out.extend(bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32())),
-            Dtype::F16 => out.extend(bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32())),
-            Dtype::F64 => out.extend(bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32)),
-            other => return Err(LmError::TensorDtype { name: name.to_owned(), got: format!("{other:?}") }),
+        while left > 0 {
+            let piece = &mut bytes[..PIECE.min(left)];
+            file.read_exact(piece).map_err(LmError::io(path))?;
+            convert(piece, out);
+            left -= piece.len();
         }
         if !out[start..].iter().all(|x| x.is_finite()) {
             return Err(LmError::NotFinite { what: format!("tensor {name}") });
@@ -147,6 +189,11 @@ impl Checkpoint {
         self.read.insert(name.to_owned());
         Ok(())
     }
+}
+
+/// Appends the numbers that `bytes` hold.
+fn extend<T: Element, const N: usize>(bytes: &[u8], out: &mut Vec<T>, number: impl Fn([u8; N]) -> f32) {
+    out.extend(bytes.as_chunks().0.iter().map(|bytes| T::nearest(number(*bytes))));
 }
 
 /// What a file says of its tensors, and its metadata.

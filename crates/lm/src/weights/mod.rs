@@ -4,6 +4,6 @@ mod checkpoint;
 mod layout;
 mod save;
 
-pub(crate) use checkpoint::Checkpoint;
+pub(crate) use checkpoint::{Checkpoint, Element};
 pub(crate) use layout::{Affine, Fresh, Id, LayerIds, Layout, Part, ScoreIds, Spec, ValueHead};
 pub(crate) use save::{write_atomically, write_tensors, write_tensors_with};
