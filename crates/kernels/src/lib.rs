@@ -5,7 +5,8 @@
 //!
 //! * The coarse operations are [`layer`] (a whole decoder layer), [`head`] (final norm, logits, log-probabilities or a
 //!   scalar head) and [`decode`] (new rows against a static key-value cache); the fine ones are the modules they use.
-//! * Each kernel is compiled three times (baseline, AVX2 + FMA, AVX-512) and chosen at run time.
+//! * Each kernel is compiled three times (baseline, AVX2 + FMA, AVX-512) and chosen at run time; large products run in the
+//!   tile registers of AMX where there are any.
 //! * Results do not depend on the number of threads: work is cut into fixed groups of sequences, and partial sums are
 //!   added in a fixed order.
 //! * Wrong lengths are a [`ShapeError`], never undefined behaviour: `unsafe` stays behind these checks.
