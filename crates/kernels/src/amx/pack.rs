@@ -36,21 +36,19 @@ pub(super) fn pack<const PARTS: usize>(m: Mat<'_>, side: Side, width: usize, out
         for (step, out) in out.chunks_exact_mut(PARTS * width).enumerate() {
             for half in 0..width {
                 let (line, k) = ((panel * width + half) * LINES, step * DEPTH);
-                let mut parts = [Tile::ZERO; PARTS];
                 if line < m.rows {
-                    tile(m, side, line, k, &mut parts);
-                }
-                for (part, tile) in parts.iter().enumerate() {
-                    out[part * width + half] = *tile;
+                    tile::<PARTS>(m, side, line, k, width, &mut out[half..]);
+                } else {
+                    out[half..].iter_mut().step_by(width).for_each(|tile| *tile = Tile::ZERO);
                 }
             }
         }
     }
 }
 
-/// The tile whose first element is (`line`, `k`).
+/// The tile whose first element is (`line`, `k`), its parts `apart` tiles from each other.
 #[expect(unsafe_code, reason = "calls functions compiled for more instructions, on blocks of a strided matrix")]
-fn tile<const PARTS: usize>(m: Mat<'_>, side: Side, line: usize, k: usize, out: &mut [Tile; PARTS]) {
+fn tile<const PARTS: usize>(m: Mat<'_>, side: Side, line: usize, k: usize, apart: usize, out: &mut [Tile]) {
     let (lines, depth) = (LINES.min(m.rows - line), DEPTH.min(m.cols - k));
     let mut first = &raw const m.data[line * m.row_stride + k * m.col_stride];
     let (mut row_stride, mut col_stride) = (m.row_stride, m.col_stride);
@@ -69,19 +67,19 @@ fn tile<const PARTS: usize>(m: Mat<'_>, side: Side, line: usize, k: usize, out: 
     // SAFETY: the caller has found the instructions; 16 × 32 elements lie at these strides, one of which is 1.
     unsafe {
         match side {
-            Side::Left if col_stride == 1 => left(first, row_stride, out),
+            Side::Left if col_stride == 1 => left::<PARTS>(first, row_stride, apart, out),
             Side::Left => {
                 for half in 0..2 {
                     let to = turned[half * LINES..].as_mut_ptr();
                     transpose(first.add(half * LINES * col_stride), col_stride, to, DEPTH);
                 }
-                left(turned.as_ptr(), DEPTH, out);
+                left::<PARTS>(turned.as_ptr(), DEPTH, apart, out);
             }
-            Side::Right if row_stride == 1 => right(first, col_stride, out),
+            Side::Right if row_stride == 1 => right::<PARTS>(first, col_stride, apart, out),
             Side::Right if PARTS == 1 => {
                 // A tile of the left side holds the same pairs, transposed.
-                left(first, row_stride, out);
-                let pairs = out.as_mut_ptr().cast::<f32>();
+                left::<PARTS>(first, row_stride, apart, out);
+                let pairs = out[0].0.as_mut_ptr().cast::<f32>();
                 transpose(pairs, LINES, pairs, LINES);
             }
             Side::Right => {
@@ -89,7 +87,7 @@ fn tile<const PARTS: usize>(m: Mat<'_>, side: Side, line: usize, k: usize, out: 
                     let to = turned[half * LINES * LINES..].as_mut_ptr();
                     transpose(first.add(half * LINES), row_stride, to, LINES);
                 }
-                right(turned.as_ptr(), LINES, out);
+                right::<PARTS>(turned.as_ptr(), LINES, apart, out);
             }
         }
     }
@@ -116,15 +114,17 @@ fn rest(x: __m512, rounded: __m512i) -> __m512 {
 /// The lines are valid.
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[expect(unsafe_code, reason = "vector loads and stores take pointers")]
-unsafe fn left<const PARTS: usize>(first: *const f32, stride: usize, out: &mut [Tile; PARTS]) {
+unsafe fn left<const PARTS: usize>(first: *const f32, stride: usize, apart: usize, out: &mut [Tile]) {
     for line in 0..LINES {
         for half in 0..2 {
             // SAFETY: the caller vouches for the line.
             let mut x = unsafe { _mm512_loadu_ps(first.add(line * stride + half * LINES)) };
-            for tile in &mut *out {
+            for part in 0..PARTS {
                 let (bits, wide) = round(x);
                 // SAFETY: a row of a tile has 32 elements, a register of these 16.
-                unsafe { _mm256_storeu_si256(tile.0[line * DEPTH + half * LINES..].as_mut_ptr().cast(), bits) };
+                unsafe {
+                    _mm256_storeu_si256(out[part * apart].0[line * DEPTH + half * LINES..].as_mut_ptr().cast(), bits)
+                };
                 x = rest(x, wide);
             }
         }
@@ -137,17 +137,17 @@ unsafe fn left<const PARTS: usize>(first: *const f32, stride: usize, out: &mut [
 /// The rows are valid.
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[expect(unsafe_code, reason = "vector loads and stores take pointers")]
-unsafe fn right<const PARTS: usize>(first: *const f32, stride: usize, out: &mut [Tile; PARTS]) {
+unsafe fn right<const PARTS: usize>(first: *const f32, stride: usize, apart: usize, out: &mut [Tile]) {
     for pair in 0..LINES {
         // SAFETY: the caller vouches for both rows.
         let (mut even, mut odd) = unsafe {
             (_mm512_loadu_ps(first.add(2 * pair * stride)), _mm512_loadu_ps(first.add((2 * pair + 1) * stride)))
         };
-        for tile in &mut *out {
+        for part in 0..PARTS {
             let ((_, low), (_, high)) = (round(even), round(odd));
             let both = _mm512_or_si512(low, _mm512_slli_epi32::<16>(high));
             // SAFETY: a row of a tile has 64 bytes.
-            unsafe { _mm512_storeu_si512(tile.0[pair * DEPTH..].as_mut_ptr().cast(), both) };
+            unsafe { _mm512_storeu_si512(out[part * apart].0[pair * DEPTH..].as_mut_ptr().cast(), both) };
             (even, odd) = (rest(even, low), rest(odd, high));
         }
     }
