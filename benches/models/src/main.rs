@@ -3,12 +3,14 @@
 //! ```text
 //! tdrm-bench-models init --config config.json DIRECTORY      # random weights, for both sides
 //! echo 3 | tdrm-bench-models run --what score DIRECTORY      # one line in, one measurement out
+//! tdrm-bench-models products                                 # multiply-adds per second, a table
 //! ```
 //!
 //! A worker first prints what it computes, for the comparison of results; then, for each line with a number n on its
 //! standard input, it does its work n times and prints wall and CPU seconds. So two workers can take turns.
 #![expect(clippy::print_stdout, reason = "the measurements are the output")]
 
+mod products;
 mod stopwatch;
 mod work;
 
@@ -44,6 +46,8 @@ enum Command {
     },
     /// Works on request.
     Run(Run),
+    /// Times the products of projections.
+    Products,
 }
 
 #[derive(Debug, Parser)]
@@ -111,6 +115,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Init { config, directory } => init(&config, &directory),
         Command::Run(run) => serve(&run),
+        Command::Products => products::run(),
     }
 }
 

@@ -79,7 +79,7 @@ fn tile<const PARTS: usize>(m: Mat<'_>, side: Side, line: usize, k: usize, apart
             Side::Right if PARTS == 1 => {
                 // A tile of the left side holds the same pairs, transposed.
                 left::<PARTS>(first, row_stride, apart, out);
-                let pairs = out[0].0.as_mut_ptr().cast::<f32>();
+                let pairs = (&raw mut out[0]).cast::<f32>();
                 transpose(pairs, LINES, pairs, LINES);
             }
             Side::Right => {
@@ -121,10 +121,9 @@ unsafe fn left<const PARTS: usize>(first: *const f32, stride: usize, apart: usiz
             let mut x = unsafe { _mm512_loadu_ps(first.add(line * stride + half * LINES)) };
             for part in 0..PARTS {
                 let (bits, wide) = round(x);
-                // SAFETY: a row of a tile has 32 elements, a register of these 16.
-                unsafe {
-                    _mm256_storeu_si256(out[part * apart].0[line * DEPTH + half * LINES..].as_mut_ptr().cast(), bits)
-                };
+                let row = &mut out[part * apart].0[line * DEPTH + half * LINES..][..LINES];
+                // SAFETY: a register holds 16 elements.
+                unsafe { _mm256_storeu_si256(row.as_mut_ptr().cast(), bits) };
                 x = rest(x, wide);
             }
         }
