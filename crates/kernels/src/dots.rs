@@ -116,7 +116,7 @@ fn portable<const ROWS: usize>(x: [&[f32]; ROWS], w: [&[f32]; TILE]) -> [[f32; T
 #[target_feature(enable = "avx512f")]
 #[expect(unsafe_code, reason = "vector loads and stores take pointers")]
 fn avx512<const ROWS: usize>(x: [&[f32]; ROWS], w: [&[f32]; TILE]) -> [[f32; TILE]; ROWS] {
-    use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_loadu_ps, _mm512_setzero_ps, _mm512_storeu_ps};
+    use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_loadu_ps, _mm512_setzero_ps};
     let (len, mut sums) = (x[0].len(), [[_mm512_setzero_ps(); TILE]; ROWS]);
     assert!(x.iter().chain(&w).all(|row| row.len() == len), "rows of one length");
     let (x_tail, w_tail) = (x.map(tail), w.map(tail));
@@ -136,16 +136,33 @@ fn avx512<const ROWS: usize>(x: [&[f32]; ROWS], w: [&[f32]; TILE]) -> [[f32; TIL
             }
         }
     }
-    let mut totals = [[0.0; TILE]; ROWS];
-    for (totals, sums) in totals.iter_mut().zip(sums) {
-        for (total, lanes) in totals.iter_mut().zip(sums) {
-            let mut stored = [0.0; LANES];
-            // SAFETY: `stored` is sixteen floats.
-            unsafe { _mm512_storeu_ps(stored.as_mut_ptr(), lanes) };
-            *total = sum(stored);
-        }
-    }
-    totals
+    let mut all = [[_mm512_setzero_ps(); TILE]; TILE];
+    all[..ROWS].copy_from_slice(&sums);
+    let turned = avx512_sums(&all);
+    std::array::from_fn(|r| std::array::from_fn(|c| turned[c][r]))
+}
+
+/// [`sum`] of sixteen registers `[r][c]`, as `[c][r]`: in each step two registers become one.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+#[expect(unsafe_code, reason = "vector stores take pointers")]
+fn avx512_sums(sums: &[[std::arch::x86_64::__m512; TILE]; TILE]) -> [[f32; TILE]; TILE] {
+    use std::arch::x86_64::{_mm512_add_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_storeu_ps};
+    let rows = sums.map(|[a, b, c, d]| {
+        // Lanes 8 apart, then 4 apart: each quarter of the register belongs to one column.
+        let ab = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+        let cd = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
+        _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xdd>(ab, cd))
+    });
+    // Lanes 2 apart of two rows, then neighbours of all.
+    let [a, b, c, d] = rows;
+    let ab = _mm512_add_ps(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xee>(a, b));
+    let cd = _mm512_add_ps(_mm512_shuffle_ps::<0x44>(c, d), _mm512_shuffle_ps::<0xee>(c, d));
+    let all = _mm512_add_ps(_mm512_shuffle_ps::<0x88>(ab, cd), _mm512_shuffle_ps::<0xdd>(ab, cd));
+    let mut stored = [[0.0; TILE]; TILE];
+    // SAFETY: `stored` is sixteen floats.
+    unsafe { _mm512_storeu_ps(stored.as_mut_ptr().cast(), all) };
+    stored
 }
 
 #[cfg(target_arch = "x86_64")]
