@@ -33,6 +33,15 @@ pub struct AdamW {
     pub gradient_scale: f32,
 }
 
+impl AdamW {
+    /// `1 − ηw`, `η / (1−β₁ᵗ)` and `√(1−β₂ᵗ)`.
+    pub(crate) fn factors(&self) -> (f32, f32, f32) {
+        let bias1 = (1.0 - f64::from(self.beta1).powi(self.step)) as f32;
+        let bias2 = (1.0 - f64::from(self.beta2).powi(self.step)).sqrt() as f32;
+        (1.0 - self.learning_rate * self.weight_decay, self.learning_rate / bias1, bias2)
+    }
+}
+
 /// Takes one step in place.
 ///
 /// # Errors
@@ -55,10 +64,8 @@ pub fn step(
 
 dispatch! {
     fn chunk<S>(constants: &AdamW, theta: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) {
-        let &AdamW { learning_rate, beta1, beta2, epsilon, weight_decay, step, gradient_scale } = constants;
-        let bias1 = (1.0 - f64::from(beta1).powi(step)) as f32;
-        let bias2 = (1.0 - f64::from(beta2).powi(step)).sqrt() as f32;
-        let (keep, rate) = (1.0 - learning_rate * weight_decay, learning_rate / bias1);
+        let &AdamW { beta1, beta2, epsilon, gradient_scale, .. } = constants;
+        let (keep, rate, bias2) = constants.factors();
         for (((theta, g), m), v) in theta.iter_mut().zip(gradient).zip(m).zip(v) {
             let g = g * gradient_scale;
             *m = S::madd(beta1, *m, (1.0 - beta1) * g);

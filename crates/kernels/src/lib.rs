@@ -1,4 +1,4 @@
-//! Fused CPU kernels of decoder language models on plain slices, forward and backward.
+//! Fused kernels of decoder language models on plain slices, forward and backward.
 //!
 //! Everything here works on `&[f32]`, row-major, and knows no tensor crate. A batch is **packed**: the tokens of all
 //! sequences lie one after another, `[N, d]`, and [`Rows`] says where each sequence begins; there is no padding.
@@ -9,6 +9,7 @@
 //!   tile registers of AMX where there are any.
 //! * Results do not depend on the number of threads: work is cut into fixed groups of sequences, and partial sums are
 //!   added in a fixed order.
+//! * The same operations for Nvidia GPUs are in [`cuda`]: checked here, compiled and run with the feature of that name.
 //! * Wrong lengths are a [`ShapeError`], never undefined behaviour: `unsafe` stays behind these checks.
 
 #[macro_use]
@@ -20,6 +21,7 @@ pub mod alloc;
 mod amx;
 pub mod attention;
 pub mod batch;
+pub mod cuda;
 pub mod decode;
 mod dots;
 mod error;

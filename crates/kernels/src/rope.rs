@@ -102,6 +102,12 @@ impl RopeTable {
         (self.cos[p * self.half + i], self.sin[p * self.half + i])
     }
 
+    /// `s·cos(p·ω_i)` and `s·sin(p·ω_i)`, `[P, R/2]` each.
+    #[must_use]
+    pub fn tables(&self) -> (&[f32], &[f32]) {
+        (&self.cos, &self.sin)
+    }
+
     /// Rotates the first `heads` heads of each row, in place; rows are `width` wide, row r has position `positions[r]`.
     ///
     /// # Errors
