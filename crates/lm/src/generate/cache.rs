@@ -1,12 +1,16 @@
 //! Keys and values of earlier tokens.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
 use tdrm_kernels::attention::Heads;
+use tdrm_kernels::cuda::Seen;
 use tdrm_kernels::decode::{Cache as Slots, Place};
 use tdrm_kernels::rope::{RopeTable, Rotation};
 
 use crate::LmError;
 use crate::model::Model;
+use crate::ops::cuda::Reach;
 use crate::ops::{Engine, composed, with_slice};
 
 /// Room for sequences in slots.
@@ -16,6 +20,28 @@ pub(crate) enum Cache {
     Fused(Vec<Slots>),
     /// For the composed form: keys and values of each layer, `[slots · capacity, K·D]`.
     Composed { layers: Vec<(Tensor, Tensor)>, capacity: usize },
+    /// For the kernels of a GPU: keys, then values, of each layer, `[2, slots · capacity, K·D]`.
+    Gpu { layers: Vec<Tensor>, capacity: usize },
+}
+
+/// New rows of a cache: their places, and what every layer needs of them. The rows of a slot are consecutive and in order.
+#[derive(Debug)]
+pub(crate) struct NewRows<'a> {
+    places: &'a [Place],
+    rope: Arc<RopeTable>,
+    reach: Option<Reach>,
+}
+
+impl<'a> NewRows<'a> {
+    /// Rows at these places of a cache.
+    pub(crate) fn new(model: &Model, cache: &Cache, places: &'a [Place]) -> Result<Self, LmError> {
+        let rope = model.rope(places.iter().map(|place| place.position + 1).max().unwrap_or(0))?;
+        let reach = match cache {
+            Cache::Gpu { capacity, .. } => model.reach(&rope, || Seen::places(places, *capacity))?,
+            _ => None,
+        };
+        Ok(Self { places, rope, reach })
+    }
 }
 
 impl Cache {
@@ -26,6 +52,11 @@ impl Cache {
             return Ok(Self::Fused((0..layers).map(|_| Slots::new(heads, slots, capacity)).collect()));
         }
         let storage = model.storage();
+        if model.attends_on_gpu() {
+            let shape = (2, slots * capacity, heads.key_value_width());
+            let zeros = |_| Ok(Tensor::zeros(shape, storage.dtype, &storage.device)?);
+            return Ok(Self::Gpu { layers: (0..layers).map(zeros).collect::<Result<_, LmError>>()?, capacity });
+        }
         let zeros = || Tensor::zeros((slots * capacity, heads.key_value_width()), storage.dtype, &storage.device);
         let layers = (0..layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_, LmError>>()?;
         Ok(Self::Composed { layers, capacity })
@@ -41,6 +72,16 @@ impl Cache {
         [slots, floats, model.config().layers()].into_iter().fold(size_of::<f32>(), usize::saturating_mul)
     }
 
+    /// Most rows that run at once.
+    pub(crate) fn piece(&self) -> usize {
+        match self {
+            Self::Fused(_) => 512,
+            // Every row of a piece holds all that it sees.
+            Self::Composed { .. } => 64,
+            Self::Gpu { .. } => 4096,
+        }
+    }
+
     /// Copies the first `positions` tokens of one slot to another.
     pub(crate) fn fork(&mut self, from: usize, to: usize, positions: usize) -> Result<(), LmError> {
         match self {
@@ -51,26 +92,35 @@ impl Cache {
                     tensor.slice_set(&rows, 0, to * *capacity)?;
                 }
             }
+            Self::Gpu { layers, capacity } => {
+                for tensor in layers {
+                    let rows = tensor.narrow(1, from * *capacity, positions)?.copy()?;
+                    tensor.slice_set(&rows, 1, to * *capacity)?;
+                }
+            }
         }
         Ok(())
     }
 
     /// Rotates rows `[n, (H+2K)·D]`, appends their keys and values to their places, and attends: `[n, H·D]`.
-    ///
-    /// The rows of a slot are consecutive and in order.
     pub(crate) fn attend(
         &mut self,
         model: &Model,
         layer: usize,
-        places: &[Place],
+        rows: &NewRows<'_>,
         qkv: &Tensor,
     ) -> Result<Tensor, LmError> {
+        let NewRows { places, rope, reach } = rows;
         let (heads, window) = (model.config().heads, model.config().windows[layer]);
-        let rope = model.rope(places.iter().map(|place| place.position + 1).max().unwrap_or(0))?;
         match self {
-            Self::Fused(layers) => fused(&mut layers[layer], heads, window, &rope, places, qkv),
+            Self::Fused(layers) => fused(&mut layers[layer], heads, window, rope, places, qkv),
             Self::Composed { layers, capacity } => {
-                composed(&layers[layer], *capacity, heads, window, &rope, places, qkv)
+                composed(&layers[layer], *capacity, heads, window, rope, places, qkv)
+            }
+            Self::Gpu { layers, .. } => {
+                let missing = || LmError::setting("rows of a cache on a GPU", "rows made for it", "others");
+                let reach = reach.as_ref().ok_or_else(missing)?;
+                Ok(reach.append_and_attend(&layers[layer], qkv, heads, window)?)
             }
         }
     }

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use tdrm_kernels::decode::Place;
 
-use super::Cache;
+use super::{Cache, NewRows};
 use crate::LmError;
 use crate::model::{Model, Pass, Via, pick, to_vec};
 use crate::ops::Engine;
@@ -90,11 +90,12 @@ impl Decoder {
             tokens.extend_from_slice(part);
             last.push(tokens.len().saturating_sub(1));
         }
-        let piece = if self.pass.model.engine() == Engine::Fused { 512 } else { 64 };
+        let piece = self.cache.piece();
         let mut wanted = Vec::new();
         for (i, (tokens, places)) in tokens.chunks(piece).zip(places.chunks(piece)).enumerate() {
             let embedded = self.pass.model.embed(&self.pass.weights, tokens)?;
-            let hidden = self.pass.body(embedded, &mut Via::Cached { cache: &mut self.cache, places })?;
+            let new = NewRows::new(&self.pass.model, &self.cache, places)?;
+            let hidden = self.pass.body(embedded, &mut Via::Cached { cache: &mut self.cache, rows: &new })?;
             let rows = i * piece..i * piece + tokens.len();
             let picked: Vec<usize> = last.iter().filter(|row| rows.contains(row)).map(|row| row - rows.start).collect();
             match picked.len() {

@@ -29,7 +29,7 @@ mod text;
 
 use std::ops::ControlFlow;
 
-pub(crate) use cache::Cache;
+pub(crate) use cache::{Cache, NewRows};
 pub use session::{Branch, Session};
 pub use settings::{Completion, Finish, Generation, Progress, Prompt};
 

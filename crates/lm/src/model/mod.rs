@@ -13,10 +13,12 @@ use half::bf16;
 use rand_distr::{Distribution as _, Normal};
 use tdrm_core::Seed;
 use tdrm_kernels::batch::Packed;
+use tdrm_kernels::cuda::{Seen, fits};
 use tdrm_kernels::rope::RopeTable;
 
 use crate::adapter::Adapter;
 use crate::config::ModelConfig;
+use crate::ops::cuda::{Angles, Reach};
 use crate::ops::{Engine, Packing, Weight, with_slice};
 use crate::placement::{Placement, Storage};
 use crate::weights::{self, Checkpoint, Element, Fresh, Layout, Spec, ValueHead};
@@ -43,6 +45,8 @@ pub struct Model {
     engine: Engine,
     /// Grows with the longest sequence met.
     rope: Arc<Mutex<Arc<RopeTable>>>,
+    /// The table on the model's device, where kernels of a GPU read it.
+    angles: Arc<Mutex<Option<Angles>>>,
     unknown: Arc<[String]>,
 }
 
@@ -130,8 +134,8 @@ impl Model {
         let parameters = layout.specs.iter().map(parameter).collect::<Result<_, LmError>>()?;
         let rope = Arc::new(Mutex::new(Arc::new(config.rope.table(config.heads.dim, 0)?)));
         let (config, layout) = (Arc::new(config), Arc::new(layout));
-        let (engine, unknown) = (Engine::default(), Arc::from([]));
-        Ok(Self { config, layout, parameters, adapter: None, storage, engine, rope, unknown })
+        let (engine, unknown, angles) = (Engine::default(), Arc::from([]), Arc::default());
+        Ok(Self { config, layout, parameters, adapter: None, storage, engine, rope, angles, unknown })
     }
 
     /// A copy at another place, rounded to its type. (Clones share their parameters, copies do not.)
@@ -142,7 +146,7 @@ impl Model {
         let storage = placement.open()?;
         let copy = |p: &Var| Ok(Var::from_tensor(&storage.place(&p.as_detached_tensor().copy()?)?)?);
         let parameters = self.parameters.iter().map(copy).collect::<Result<_, LmError>>()?;
-        Ok(Self { parameters, storage, ..self.clone() })
+        Ok(Self { parameters, storage, angles: Arc::default(), ..self.clone() })
     }
 
     /// Runs passes on another engine; where the fused one cannot run (see [`Placement`]), the composed one does.
@@ -308,7 +312,29 @@ impl Model {
 
     /// The packing of a batch.
     pub(crate) fn packing(&self, packed: &Packed) -> Result<Packing, LmError> {
-        Ok(Packing { rows: Arc::clone(&packed.rows), rope: self.rope(packed.rows.longest())? })
+        let rope = self.rope(packed.rows.longest())?;
+        let reach = self.reach(&rope, || Seen::packed(&packed.rows))?.map(Arc::new);
+        Ok(Packing { rows: Arc::clone(&packed.rows), rope, reach })
+    }
+
+    /// Whether kernels of a GPU attend where nothing is trained.
+    pub(crate) fn attends_on_gpu(&self) -> bool {
+        self.storage.device.is_cuda() && fits(&self.config.heads)
+    }
+
+    /// What rows see, on a GPU whose kernels can attend.
+    pub(crate) fn reach(&self, rope: &Arc<RopeTable>, seen: impl FnOnce() -> Seen) -> Result<Option<Reach>, LmError> {
+        if !self.attends_on_gpu() {
+            return Ok(None);
+        }
+        let mut cached = self.angles.lock().unwrap_or_else(PoisonError::into_inner);
+        let angles = match &*cached {
+            Some(angles) if angles.are_of(rope) => angles.clone(),
+            _ => Angles::new(rope, &self.storage.device)?,
+        };
+        let reach = Reach::new(seen(), &angles)?;
+        *cached = Some(angles);
+        Ok(Some(reach))
     }
 
     /// Rows of the input embedding.

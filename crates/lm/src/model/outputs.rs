@@ -6,7 +6,7 @@ use tdrm_kernels::batch::{Packed, Sequence, ValueSequence, micro_batches};
 
 use super::{MICRO_BATCH_TOKENS, Model, Pass, Via};
 use crate::LmError;
-use crate::ops::{Engine, composed, on_pool, with_slice};
+use crate::ops::{self, Engine, composed, on_pool, with_slice};
 
 /// Rows whose logits exist at the same time in the composed form.
 pub(crate) const CHUNK: usize = 128;
@@ -154,13 +154,21 @@ fn composed_scores(
     packed: &Packed,
     temperature: f32,
 ) -> Result<(Vec<f64>, Vec<f64>), LmError> {
+    // Read when all chunks have been started: a GPU does not wait between them.
     let (mut log_probs, mut entropies) = (Vec::new(), Vec::new());
     for (rows, targets) in packed.picks.chunks(CHUNK).zip(packed.targets.chunks(CHUNK)) {
         let (log_prob, entropy) = target_scores(pass, &pick(hidden, rows)?, targets, temperature)?;
-        log_probs.extend(to_vec(&log_prob)?.into_iter().map(f64::from));
-        entropies.extend(to_vec(&entropy)?.into_iter().map(f64::from));
+        log_probs.push(log_prob.detach());
+        entropies.push(entropy.detach());
     }
-    Ok((log_probs, entropies))
+    let read = |parts: &[Tensor]| -> Result<Vec<f64>, LmError> {
+        if parts.is_empty() {
+            Ok(Vec::new())
+        } else {
+            Ok(to_vec(&Tensor::cat(parts, 0)?)?.into_iter().map(f64::from).collect())
+        }
+    };
+    Ok((read(&log_probs)?, read(&entropies)?))
 }
 
 /// log π of targets and entropies, `[n]` each, as tensors.
@@ -170,7 +178,12 @@ pub(crate) fn target_scores(
     targets: &[u32],
     temperature: f32,
 ) -> Result<(Tensor, Tensor), LmError> {
-    let logits = (pass.logits(rows)?.to_dtype(DType::F32)? / f64::from(temperature))?;
+    let logits = pass.logits(rows)?;
+    if ops::cuda::runs(&[&logits]) {
+        let scores = ops::cuda::score_rows(&logits, targets, temperature)?;
+        return Ok((scores.narrow(1, 0, 1)?.squeeze(1)?, scores.narrow(1, 1, 1)?.squeeze(1)?));
+    }
+    let logits = (logits.to_dtype(DType::F32)? / f64::from(temperature))?;
     let log_p = composed::log_softmax(&logits)?;
     let index = Tensor::from_slice(targets, (targets.len(), 1), logits.device())?;
     let entropy = (log_p.exp()? * &log_p)?.sum(1)?.neg()?;

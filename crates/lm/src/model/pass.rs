@@ -5,12 +5,11 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use tdrm_core::Seed;
-use tdrm_kernels::decode::Place;
 use tdrm_kernels::panels::Panels;
 
 use super::Model;
 use crate::LmError;
-use crate::generate::Cache;
+use crate::generate::{Cache, NewRows};
 use crate::ops::head::LmHead;
 use crate::ops::{self, Form, Packing, Tape, Weight, with_matrix, with_slice};
 use crate::weights::{Affine, Id, LayerIds, ScoreIds};
@@ -21,7 +20,7 @@ pub(crate) enum Via<'a> {
     /// All rows of the sequences are in the batch.
     Packed(&'a Packing),
     /// Earlier rows are in a cache, to which these rows are appended; nothing is trained.
-    Cached { cache: &'a mut Cache, places: &'a [Place] },
+    Cached { cache: &'a mut Cache, rows: &'a NewRows<'a> },
 }
 
 /// A model as one forward pass sees it.
@@ -107,8 +106,10 @@ impl Pass {
     pub(crate) fn layer(&self, i: usize, x: &Tensor, via: &mut Via<'_>) -> Result<Tensor, LmError> {
         let ids = &self.model.layout().layers[i];
         let attended = self.attend(i, ids, &self.norm(ids.input_norm, x)?, via)?;
-        let x = self.form.add(x, &self.optional_norm(ids.attended_norm, &attended)?)?;
-        let fed = self.feed_forward(ids, &self.norm(ids.mlp_norm, &x)?)?;
+        let attended = self.optional_norm(ids.attended_norm, &attended)?;
+        let (norm, epsilon) = (&self.weights[ids.mlp_norm], self.model.config().rms_norm_eps);
+        let (x, normed) = self.form.add_norm(x, &attended, norm, epsilon)?;
+        let fed = self.feed_forward(ids, &normed)?;
         Ok(self.form.add(&x, &self.optional_norm(ids.fed_norm, &fed)?)?)
     }
 
@@ -116,28 +117,17 @@ impl Pass {
         let (heads, window) = (self.model.config().heads, self.model.config().windows[i]);
         let qkv = self.project(ids.qkv, x)?;
         let qkv = match ids.qk_norm {
-            Some((q, k)) => self.form.by_candle(&[&qkv], |form, qkv| self.norm_heads(form, qkv[0], q, k))?,
+            Some((q, k)) => {
+                let norms = (&self.weights[q], &self.weights[k]);
+                self.form.norm_heads(&qkv, heads, norms, self.model.config().rms_norm_eps)?
+            }
             None => qkv,
         };
         let attended = match via {
             Via::Packed(packing) => self.form.attention(&qkv, heads, window, packing)?,
-            Via::Cached { cache, places } => cache.attend(&self.model, i, places, &qkv)?,
+            Via::Cached { cache, rows } => cache.attend(&self.model, i, rows, &qkv)?,
         };
         self.project(ids.output, &attended)
-    }
-
-    /// Normalises each query and each key.
-    fn norm_heads(&self, form: &Form, qkv: &Tensor, q: Id, k: Id) -> Result<Tensor, LmError> {
-        let heads = self.model.config().heads;
-        let n = qkv.dim(0)?;
-        let norm = |id: Id, start: usize, width: usize| {
-            let part = qkv.narrow(1, start, width)?.reshape((n * width / heads.dim, heads.dim))?;
-            let epsilon = self.model.config().rms_norm_eps;
-            Ok::<_, LmError>(form.rms_norm(&part, &self.weights[id], epsilon)?.reshape((n, width))?)
-        };
-        let (query, key) = (heads.query_width(), heads.key_value_width());
-        let parts = [norm(q, 0, query)?, norm(k, query, key)?, qkv.narrow(1, query + key, key)?];
-        Ok(Tensor::cat(&parts, 1)?)
     }
 
     fn feed_forward(&self, ids: &LayerIds, x: &Tensor) -> Result<Tensor, LmError> {
@@ -231,6 +221,8 @@ impl Model {
 mod tests {
     use serde_json::json;
 
+    use tdrm_kernels::decode::Place;
+
     use super::*;
     use crate::ModelConfig;
     use crate::model::to_vec;
@@ -247,7 +239,8 @@ mod tests {
             let places: Vec<Place> = (0..6).map(|position| Place { slot: 0, position }).collect();
             let mut run = |pass: Pass| {
                 let x = model.embed(&pass.weights, &[3, 1, 4, 1, 5, 9]).unwrap();
-                let x = pass.body(x, &mut Via::Cached { cache: &mut cache, places: &places }).unwrap();
+                let rows = NewRows::new(&model, &cache, &places).unwrap();
+                let x = pass.body(x, &mut Via::Cached { cache: &mut cache, rows: &rows }).unwrap();
                 to_vec(&pass.logits(&x).unwrap()).unwrap()
             };
             let copied = run(model.pass().row_by_row_within(usize::MAX).unwrap());

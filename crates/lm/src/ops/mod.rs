@@ -2,11 +2,14 @@
 //!
 //! Each has two forms that give the same numbers: [`fused`] runs the kernels of [`tdrm_kernels`] and their hand-written
 //! backward passes on the CPU, [`composed`] is made of candle's differentiable operations and runs on any device.
+//! On an Nvidia GPU, where nothing is tracked, the composed form is [`cuda`]'s: one kernel for an operation.
 //! (candle's own fused RMSNorm, softmax and rotary embedding have no backward pass, so neither form uses them.)
 
 pub(crate) mod composed;
+pub(crate) mod cuda;
 pub(crate) mod fused;
 pub(crate) mod head;
+mod launch;
 mod storage;
 mod tape;
 
@@ -53,6 +56,8 @@ pub(crate) struct Weight {
 pub(crate) struct Packing {
     pub(crate) rows: Arc<Rows>,
     pub(crate) rope: Arc<RopeTable>,
+    /// On a GPU whose kernels can attend.
+    pub(crate) reach: Option<Arc<cuda::Reach>>,
 }
 
 /// The form in which a pass runs.
@@ -85,6 +90,7 @@ impl Form {
     pub(crate) fn rms_norm(&self, x: &Tensor, w: &Weight, epsilon: f64) -> Result<Tensor> {
         match self {
             Self::Fused(_) => self.fused(x, fused::RmsNorm::new(w, epsilon as f32)),
+            Self::Composed if cuda::runs(&[x, &w.tensor]) => cuda::rms_norm(x, &w.tensor, epsilon),
             Self::Composed => composed::rms_norm(x, &w.tensor, epsilon),
         }
     }
@@ -101,6 +107,7 @@ impl Form {
     pub(crate) fn swiglu(&self, gate_up: &Tensor) -> Result<Tensor> {
         match self {
             Self::Fused(_) => self.fused(gate_up, fused::SwiGlu),
+            Self::Composed if cuda::runs(&[gate_up]) => cuda::swiglu(gate_up),
             Self::Composed => composed::swiglu(gate_up),
         }
     }
@@ -115,8 +122,34 @@ impl Form {
     ) -> Result<Tensor> {
         match self {
             Self::Fused(_) => self.fused(qkv, fused::Attention::new(heads, window, packing)),
-            Self::Composed => composed::attention(qkv, heads, window, packing),
+            Self::Composed => match &packing.reach {
+                Some(reach) if cuda::runs(&[qkv]) => reach.attend_packed(qkv, heads, window),
+                _ => composed::attention(qkv, heads, window, packing),
+            },
         }
+    }
+
+    /// The norm of each query and each key of rows `[n, (H+2K)·D]`; values stay.
+    pub(crate) fn norm_heads(
+        &self,
+        qkv: &Tensor,
+        heads: Heads,
+        (wq, wk): (&Weight, &Weight),
+        epsilon: f64,
+    ) -> Result<Tensor> {
+        if matches!(self, Self::Composed) && cuda::runs(&[qkv, &wq.tensor, &wk.tensor]) {
+            return cuda::norm_heads(qkv, &heads, &wq.tensor, &wk.tensor, epsilon);
+        }
+        self.by_candle(&[qkv], |form, qkv| {
+            let n = qkv[0].dim(0)?;
+            let norm = |w: &Weight, start: usize, width: usize| {
+                let part = qkv[0].narrow(1, start, width)?.reshape((n * width / heads.dim, heads.dim))?;
+                form.rms_norm(&part, w, epsilon)?.reshape((n, width))
+            };
+            let (query, key) = (heads.query_width(), heads.key_value_width());
+            let parts = [norm(wq, 0, query)?, norm(wk, query, key)?, qkv[0].narrow(1, query + key, key)?];
+            Tensor::cat(&parts, 1)
+        })
     }
 
     /// `x + y`.
@@ -131,6 +164,16 @@ impl Form {
             }
             _ => x + y,
         }
+    }
+
+    /// `x + y`, and its norm.
+    pub(crate) fn add_norm(&self, x: &Tensor, y: &Tensor, w: &Weight, epsilon: f64) -> Result<(Tensor, Tensor)> {
+        if matches!(self, Self::Composed) && cuda::runs(&[x, y, &w.tensor]) {
+            return cuda::add_norm(x, y, &w.tensor, epsilon);
+        }
+        let sum = self.add(x, y)?;
+        let normed = self.rms_norm(&sum, w, epsilon)?;
+        Ok((sum, normed))
     }
 
     /// A part of a pass that is made of candle's operations, and of others in the form that it is lent.
