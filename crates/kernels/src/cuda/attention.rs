@@ -154,8 +154,14 @@ impl Attention {
         [Scalar::Int(window), Scalar::Heads(self.numbers)]
     }
 
+    /// Width of a row of the output, H·D.
+    #[must_use]
+    pub fn output_width(&self) -> usize {
+        self.heads.query_width()
+    }
+
     fn output(&self) -> usize {
-        self.rows * self.heads.query_width()
+        self.rows * self.output_width()
     }
 
     /// Writes rotated keys, and values, to the cache: kv, qkv, angles `[2, P, R/2]`, index of [`Seen`].

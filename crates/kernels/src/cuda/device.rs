@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cudarc::driver::{CudaFunction, CudaStream, CudaView, CudaViewMut, DriverError, LaunchConfig, PushKernelArg as _};
+use cudarc::driver::{
+    CudaFunction, CudaSlice, CudaStream, CudaView, CudaViewMut, DeviceRepr, DriverError, LaunchConfig,
+    PushKernelArg as _,
+};
 use cudarc::nvrtc::Ptx;
 use half::bf16;
 
@@ -73,6 +76,23 @@ impl Buffer<'_> {
 pub struct Module {
     element: Element,
     functions: HashMap<&'static str, CudaFunction>,
+}
+
+/// A number for which every pattern of bits is a value.
+pub trait Number: DeviceRepr {}
+impl Number for f32 {}
+impl Number for f64 {}
+impl Number for bf16 {}
+
+/// Memory with arbitrary contents, for an operand that a launch writes.
+///
+/// # Errors
+/// If the device has no room.
+pub fn room<T: Number>(stream: &Arc<CudaStream>, len: usize) -> Result<CudaSlice<T>, DeviceError> {
+    #[expect(unsafe_code, reason = "the launch writes it")]
+    // SAFETY: whatever lies there is a value of T.
+    let memory = unsafe { stream.alloc::<T>(len) };
+    Ok(memory?)
 }
 
 /// All kernels.

@@ -1,9 +1,11 @@
 //! Operations that are one kernel on an Nvidia GPU, where nothing is tracked.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{D, Device, Result, Tensor};
 use tdrm_kernels::ShapeError;
+use tdrm_kernels::adamw::AdamW;
 use tdrm_kernels::attention::Heads;
 use tdrm_kernels::cuda::{self, Attention, Launch, Seen};
 use tdrm_kernels::rope::RopeTable;
@@ -53,6 +55,23 @@ pub(crate) fn score_rows(logits: &Tensor, targets: &[u32], temperature: f32) -> 
     let (n, vocabulary) = rows(logits)?;
     let targets = Tensor::from_slice(targets, targets.len(), logits.device())?;
     fresh(&checked(cuda::score_rows(n, vocabulary, temperature))?, &[logits, &targets], (n, 2))
+}
+
+/// One step of `AdamW` on a range: state `[3, len]`, gradient and parameter `[len]`.
+pub(crate) fn adamw(
+    state: &Tensor,
+    gradient: &Tensor,
+    parameter: &Tensor,
+    range: &Range<usize>,
+    constants: &AdamW,
+) -> Result<()> {
+    in_place(&checked(cuda::adamw(gradient.elem_count(), range, constants))?, state, &[gradient, parameter])
+}
+
+/// Sums whose sum is `Σ g²` over a range, in 64 bits.
+pub(crate) fn squares(gradient: &Tensor, range: &Range<usize>) -> Result<Tensor> {
+    let launch = checked(cuda::squares(gradient.elem_count(), range))?;
+    fresh(&launch, &[gradient], launch.grid()[0] as usize)
 }
 
 /// A table of rotations on a GPU.

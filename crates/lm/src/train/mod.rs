@@ -1,9 +1,11 @@
 //! Training: accumulate gradients through the caller's coefficients, then step.
 
+mod host;
 mod learner;
 mod run;
 mod slot;
 mod state;
+mod tensors;
 
 use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,7 @@ use crate::model::{Model, Pass, Scores, check_temperature, pick, to_vec};
 use crate::ops::on_pool;
 pub use learner::LmLearner;
 use run::Run;
-use slot::Slot;
+use slot::{Slot, Squares};
 
 /// What an optimiser step did.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -68,7 +70,8 @@ impl Trainer {
         let adapted = model.adapter.is_some();
         let trained =
             |id: usize, name: &str| !adapted || id >= base || !name.starts_with("model.") && name != "lm_head.weight";
-        let slots = model.specs().enumerate().map(|(id, spec)| Slot::new(spec, |name| trained(id, name))).collect();
+        let slot = |(id, spec)| Slot::new(spec, model.storage(), |name| trained(id, name));
+        let slots = model.specs().enumerate().map(slot).collect();
         let seed = Seed::root(0);
         Ok(Self { model, optimiser, slots, step: 0, checkpointing: false, seed, micro_batch: 0 })
     }
@@ -76,7 +79,8 @@ impl Trainer {
     /// Trains only the tensors whose names satisfy `trained`; the others stay as they are, weight decay included.
     #[must_use]
     pub fn only(mut self, trained: impl Fn(&str) -> bool) -> Self {
-        self.slots = self.model.specs().map(|spec| Slot::new(spec, &trained)).collect();
+        let storage = self.model.storage();
+        self.slots = self.model.specs().map(|spec| Slot::new(spec, storage, &trained)).collect();
         self
     }
 
@@ -125,8 +129,8 @@ impl Trainer {
         self.step
     }
 
-    /// The accumulated gradient by Hugging Face name; tensors that no loss depends on, or that are not trained, are left
-    /// out.
+    /// The accumulated gradient by Hugging Face name; tensors that no loss depends on, that are not trained, or whose
+    /// gradient a device does not give back, are left out.
     #[must_use]
     pub fn gradients(&self) -> Vec<(String, Vec<f32>)> {
         let mut all = Vec::new();
@@ -229,7 +233,9 @@ impl Trainer {
     /// # Errors
     /// If the gradient is not finite; the weights and moments are untouched then, and the gradient is cleared.
     pub fn step(&mut self) -> Result<StepReport, LmError> {
-        let gradient_norm = self.slots.iter().map(Slot::sum_of_squares).sum::<f64>().sqrt();
+        let mut squares = Squares::default();
+        self.slots.iter().try_for_each(|slot| slot.squares(&mut squares))?;
+        let gradient_norm = squares.total()?.sqrt();
         if !gradient_norm.is_finite() {
             self.clear();
             return Err(LmError::NotFinite { what: format!("the gradient at step {}", self.step) });

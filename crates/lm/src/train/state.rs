@@ -8,6 +8,9 @@ use super::Trainer;
 use crate::LmError;
 use crate::weights::{Checkpoint, write_tensors_with};
 
+/// What is saved of a parameter, in the order of [`Saved`](super::slot::Saved).
+const KINDS: [&str; 3] = ["weights", "first_moment", "second_moment"];
+
 impl Trainer {
     /// Saves trained weights, moments and the number of steps as one file, which is replaced as a whole or not at all.
     ///
@@ -19,13 +22,9 @@ impl Trainer {
     pub fn save_state(&self, path: &Path) -> Result<(), LmError> {
         let (mut names, mut values) = (Vec::new(), Vec::new());
         for (id, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.is_trained()) {
-            let zeros = || vec![0.0; slot.len()];
-            let moment = |moment: &Vec<f32>| if moment.is_empty() { zeros() } else { moment.clone() };
-            for (kind, part) in [
-                ("weights", slot.weights(self.model.parameter_values(id)?)),
-                ("first_moment", moment(&slot.first_moment)),
-                ("second_moment", moment(&slot.second_moment)),
-            ] {
+            for (kind, part) in
+                KINDS.into_iter().zip(slot.saved(self.model.parameter_values(id)?, self.model.storage().dtype)?)
+            {
                 names.push(format!("{kind}.{id}"));
                 values.push(part);
             }
@@ -51,17 +50,16 @@ impl Trainer {
                 let mut values = Vec::new();
                 file.read_into(&format!("{kind}.{id}"), &[slot.len()], &mut values).map(|()| values)
             };
-            read.push((id, part("weights")?, part("first_moment")?, part("second_moment")?));
+            let [weights, first, second] = KINDS;
+            read.push((id, [part(weights)?, part(first)?, part(second)?]));
         }
         if let Some(name) = file.unread().first() {
             let reason = format!("{name} belongs to a tensor that is not trained here");
             return Err(LmError::Format { path: path.to_owned(), reason });
         }
-        for (id, weights, first, second) in read {
-            self.slots[id].set_master(&weights, &self.model.parameters()[id]);
-            self.model.set_parameter(id, weights)?;
-            self.slots[id].first_moment = first;
-            self.slots[id].second_moment = second;
+        for (id, saved) in read {
+            self.model.set_parameter(id, saved[0].clone())?;
+            self.slots[id].restore(saved, &self.model.parameters()[id])?;
         }
         self.step = step;
         self.clear();
