@@ -4,10 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "tests state exact values")]
 #![expect(clippy::print_stderr, reason = "a check that is left out is said")]
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+mod emulator;
 
 use half::bf16;
 use tdrm_kernels::adamw::{self, AdamW};
@@ -58,10 +55,6 @@ impl Values {
         }
     }
 
-    fn size(&self, element: Element) -> usize {
-        self.bytes(element).len()
-    }
-
     fn read(&self, element: Element, bytes: &[u8]) -> Self {
         let f32s = || bytes.as_chunks::<4>().0.iter().map(|b| f32::from_ne_bytes(*b)).collect();
         match (self, element) {
@@ -83,39 +76,9 @@ impl Values {
     }
 }
 
-/// The kernels of an element type as a program, if there is a compiler.
-fn emulator(element: Element) -> Option<&'static Path> {
-    static PROGRAMS: [OnceLock<Option<PathBuf>>; 2] = [OnceLock::new(), OnceLock::new()];
-    PROGRAMS[usize::from(element == Element::Bf16)].get_or_init(|| compile(element)).as_deref()
-}
-
-fn compile(element: Element) -> Option<PathBuf> {
-    let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("emulator-{element:?}-{}", std::process::id()));
-    let mut command = Command::new(compiler);
-    command.args(["-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wno-unknown-pragmas", "-Werror"]);
-    command.arg("-I").arg(root.join("src/cuda")).arg("-I").arg(root.join("tests/emulator"));
-    if element == Element::Bf16 {
-        command.arg("-DBFLOAT16");
-    }
-    let output = command.arg(root.join("tests/emulator/emulator.cpp")).arg("-o").arg(&program).output();
-    match output {
-        Ok(output) => {
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            Some(program)
-        }
-        Err(error) => {
-            eprintln!("NOT CHECKED: no C++ compiler ({error}), so the kernels for Nvidia GPUs did not run");
-            None
-        }
-    }
-}
-
 /// Runs a launch on the operands that it reads; returns those that it writes. `given` are all operands, or those that
 /// are read, the others being zeros.
 fn run(element: Element, launch: &Launch, given: Vec<Values>) -> Option<Vec<Values>> {
-    let program = emulator(element)?;
     let mut given = given.into_iter();
     let all = given.len() == launch.operands().len();
     let operands: Vec<Values> = launch
@@ -128,41 +91,14 @@ fn run(element: Element, launch: &Launch, given: Vec<Values>) -> Option<Vec<Valu
             values
         })
         .collect();
-    let mut input = Vec::new();
-    let int = |input: &mut Vec<u8>, x: u32| input.extend(x.to_ne_bytes());
-    int(&mut input, launch.kernel().len() as u32);
-    input.extend(launch.kernel().bytes());
-    for x in launch.grid().into_iter().chain([launch.threads(), launch.shared()]) {
-        int(&mut input, x);
-    }
-    int(&mut input, (operands.len() + launch.scalars().len()) as u32);
-    let mut argument = |kind: u32, bytes: &[u8]| {
-        input.extend(kind.to_ne_bytes());
-        input.extend((bytes.len() as u64).to_ne_bytes());
-        input.extend(bytes);
-    };
-    for values in &operands {
-        argument(0, &values.bytes(element));
-    }
-    for scalar in launch.scalars() {
-        argument(1, &scalar.bytes());
-    }
-
-    let mut child =
-        Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(&input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}: {}", launch.kernel(), String::from_utf8_lossy(&output.stderr));
-    let mut rest = output.stdout.as_slice();
+    let bytes: Vec<Vec<u8>> = operands.iter().map(|values| values.bytes(element)).collect();
+    let after = emulator::run(element, launch, &bytes)?;
     let mut written = Vec::new();
-    for (values, operand) in operands.iter().zip(launch.operands()) {
-        let (bytes, others) = rest.split_at(values.size(element));
-        rest = others;
-        let after = values.read(element, bytes);
+    for (((values, operand), before), after) in operands.iter().zip(launch.operands()).zip(bytes).zip(after) {
         if operand.access == Access::Write {
-            written.push(after);
+            written.push(values.read(element, &after));
         } else {
-            assert_eq!(after.bytes(element), values.bytes(element), "{}: an input has changed", launch.kernel());
+            assert_eq!(after, before, "{}: an input has changed", launch.kernel());
         }
     }
     Some(written)

@@ -6,10 +6,12 @@
 // Standard output: all buffers as they are afterwards. A barrier that not every thread of the block (a shuffle that not
 // every lane of the warp) comes to is an error, and so is a write beyond a buffer or the shared memory.
 
+#include <csetjmp>
 #include <ucontext.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -29,26 +31,41 @@ namespace {
 
 enum class State { Running, AtBlock, AtWarp, Done };
 
+// A context starts a fiber; from then on jumps, which make no system calls, change between it and the scheduler.
 struct Fiber {
+  static constexpr size_t STACK = 1 << 15;
   ucontext_t context;
-  std::vector<char> stack = std::vector<char>(1 << 16);
+  jmp_buf here;
+  bool started = false;
+  // Not set to zero: most of it is never touched.
+  std::unique_ptr<char[]> stack{new char[STACK]};
   State state = State::Done;
-  float value = 0.0f;
+  // What the lane lends in a shuffle; in turns, so that a lane may go on while another still reads.
+  float lent[2] = {0.0f, 0.0f};
+  unsigned turn = 0;
 };
 
 std::vector<Fiber> fibers;
-ucontext_t scheduler;
+jmp_buf scheduler;
 unsigned current;
 void (*body)();
 
 void pause(State state) {
   fibers[current].state = state;
-  swapcontext(&fibers[current].context, &scheduler);
+  if (_setjmp(fibers[current].here) == 0) _longjmp(scheduler, 1);
 }
 
 void entry() {
   body();
   fibers[current].state = State::Done;
+  _longjmp(scheduler, 1);
+}
+
+__attribute__((noinline)) void resume(Fiber &fiber) {
+  if (_setjmp(scheduler) != 0) return;
+  if (fiber.started) _longjmp(fiber.here, 1);
+  fiber.started = true;
+  setcontext(&fiber.context);
 }
 
 // Wakes the threads [from, to) if all of them wait at the same kind of barrier.
@@ -64,11 +81,12 @@ void run_block() {
   for (unsigned i = 0; i < threads; ++i) {
     Fiber &fiber = fibers[i];
     getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.data();
-    fiber.context.uc_stack.ss_size = fiber.stack.size();
-    fiber.context.uc_link = &scheduler;
+    fiber.context.uc_stack.ss_sp = fiber.stack.get();
+    fiber.context.uc_stack.ss_size = Fiber::STACK;
+    fiber.context.uc_link = nullptr;
     makecontext(&fiber.context, entry, 0);
     fiber.state = State::Running;
+    fiber.started = false;
   }
   for (;;) {
     bool ran = false, done = true;
@@ -76,7 +94,7 @@ void run_block() {
       if (fibers[i].state == State::Running) {
         current = i;
         threadIdx.x = i;
-        swapcontext(&scheduler, &fibers[i].context);
+        resume(fibers[i]);
         ran = true;
       }
       done &= fibers[i].state == State::Done;
@@ -136,11 +154,11 @@ void __syncwarp() { pause(State::AtWarp); }
 
 float __shfl_xor_sync(unsigned mask, float value, int bits) {
   if (mask != ALL) fail("a shuffle of a part of a warp");
-  fibers[current].value = value;
+  Fiber &fiber = fibers[current];
+  const unsigned turn = fiber.turn++ % 2;
+  fiber.lent[turn] = value;
   __syncwarp();
-  const float other = fibers[current ^ (unsigned)bits].value;
-  __syncwarp();
-  return other;
+  return fibers[current ^ (unsigned)bits].lent[turn];
 }
 
 int main() {

@@ -94,7 +94,7 @@ impl Cache {
             }
             Self::Gpu { layers, capacity } => {
                 for tensor in layers {
-                    let rows = tensor.narrow(1, from * *capacity, positions)?.copy()?;
+                    let rows = tensor.narrow(1, from * *capacity, positions)?.force_contiguous()?;
                     tensor.slice_set(&rows, 1, to * *capacity)?;
                 }
             }

@@ -18,7 +18,7 @@ use tdrm_kernels::rope::RopeTable;
 
 use crate::adapter::Adapter;
 use crate::config::ModelConfig;
-use crate::ops::cuda::{Angles, Reach};
+use crate::ops::cuda::{Angles, Reach, is_gpu};
 use crate::ops::{Engine, Packing, Weight, with_slice};
 use crate::placement::{Placement, Storage};
 use crate::weights::{self, Checkpoint, Element, Fresh, Layout, Spec, ValueHead};
@@ -319,7 +319,7 @@ impl Model {
 
     /// Whether kernels of a GPU attend where nothing is trained.
     pub(crate) fn attends_on_gpu(&self) -> bool {
-        self.storage.device.is_cuda() && fits(&self.config.heads)
+        is_gpu(&self.storage.device) && fits(&self.config.heads)
     }
 
     /// What rows see, on a GPU whose kernels can attend.
