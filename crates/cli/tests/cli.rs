@@ -179,6 +179,27 @@ mod lm {
     }
 
     #[test]
+    fn a_model_runs_in_bfloat16_on_both_engines() {
+        let logits = |flags: &[&str]| -> Vec<f64> {
+            let got =
+                answers(&[&["lm", "logits", "--last", "--model", MODEL], flags].concat(), "{\"tokens\": [1, 2, 3]}\n");
+            let value: serde_json::Value = serde_json::from_str(&got[0]).unwrap();
+            value["logits"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+        };
+        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let wanted = logits(&[]);
+        for engine in ["fused", "composed"] {
+            let got = logits(&["--dtype", "bf16", "--engine", engine]);
+            let off: Vec<f64> = got.iter().zip(&wanted).map(|(a, b)| a - b).collect();
+            assert!(off.iter().any(|x| *x != 0.0) && norm(&off) < 0.02 * norm(&wanted), "{engine}: {}", norm(&off));
+        }
+        assert!(refused(&["lm", "logits", "--model", MODEL, "--dtype", "fp8"]).contains("f32 or bf16"));
+        if !cfg!(feature = "cuda") {
+            assert!(refused(&["lm", "logits", "--model", MODEL, "--device", "cuda"]).contains("feature cuda"));
+        }
+    }
+
+    #[test]
     fn generation_gives_new_tokens_only_and_the_same_ones_for_a_seed() {
         let line = "{\"tokens\": [1, 2, 3]}\n";
         let common = ["lm", "generate", "--model", MODEL, "--max-new-tokens", "5", "--ignore-eos"];
