@@ -231,8 +231,12 @@ impl Attention {
     /// # Errors
     /// If a size exceeds 31 bits.
     pub fn attend_tiles(&self) -> Result<Launch, ShapeError> {
-        let shared = 2 * TILE * (self.heads.dim + 1) + TILE * (TILE + 1);
-        let launch = Launch::new("attend_tiles", [self.tiles, self.heads.query, 1], TILE_THREADS, (shared * 4) as u32)?;
+        let (dim, depth) = (self.heads.dim, self.heads.dim.next_multiple_of(16));
+        // Queries, keys and exponentials in 32 bits; or in 16, with scores and sums in 32: as in `tiles.cuh`.
+        let wide = 4 * (2 * TILE * (dim + 1) + TILE * (TILE + 1));
+        let narrow = 2 * TILE * (2 * (depth + 8) + TILE + 8) + 4 * TILE * (TILE + 4 + depth + 4);
+        let shared = wide.max(narrow);
+        let launch = Launch::new("attend_tiles", [self.tiles, self.heads.query, 1], TILE_THREADS, shared as u32)?;
         let launch = self.inputs(launch).reads(Kind::U32, 2 * self.tiles).writes(Kind::Element, self.output());
         Ok(launch.with(self.sizes()?).with(self.reach()))
     }

@@ -6,7 +6,7 @@
 
 #ifdef __CUDACC__
 #include <cuda_bf16.h>
-extern __shared__ float shared[];
+extern __shared__ __align__(32) float shared[];
 #else
 #include "emulator.h"
 #endif

@@ -2,3 +2,4 @@
 #include "adamw.cuh"
 #include "attention.cuh"
 #include "rows.cuh"
+#include "tiles.cuh"

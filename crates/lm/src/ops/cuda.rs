@@ -186,10 +186,11 @@ mod tests {
     };
 
     fn model(family: &str) -> Model {
+        let (heads, groups, dim) = if family == "glm4" { (7, 1, 64) } else { (4, 2, 8) };
         let file = json!({
             "architectures": ["XForCausalLM"], "model_type": family, "vocab_size": 50, "hidden_size": 32,
-            "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-            "head_dim": 8, "initializer_range": 0.2, "max_position_embeddings": 512, "sliding_window": 20,
+            "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": heads, "num_key_value_heads": groups,
+            "head_dim": dim, "initializer_range": 0.2, "max_position_embeddings": 512, "sliding_window": 20,
         });
         Model::init(ModelConfig::from_value(file).unwrap(), Seed::root(5)).unwrap()
     }
