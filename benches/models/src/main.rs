@@ -3,6 +3,7 @@
 //! ```text
 //! tdrm-bench-models init --config config.json DIRECTORY      # random weights, for both sides
 //! echo 3 | tdrm-bench-models run --what score DIRECTORY      # one line in, one measurement out
+//! echo 3 | tdrm-bench-models run --what score --device cuda --dtype bf16 DIRECTORY      # built with the feature cuda
 //! tdrm-bench-models products                                 # multiply-adds per second, a table
 //! ```
 //!
@@ -58,10 +59,10 @@ struct Run {
     /// Threads.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Where: `cpu` or `cuda[:N]`.
-    #[arg(long, default_value_t)]
+    /// Where it runs: cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
     device: Device,
-    /// In which type: `f32` or `bf16`.
+    /// Type of the weights: f32 or bf16.
     #[arg(long, default_value = "f32")]
     dtype: Precision,
     #[command(flatten)]
@@ -129,8 +130,8 @@ fn init(config: &Path, directory: &Path) -> anyhow::Result<()> {
 fn serve(run: &Run) -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(run.threads).build_global()?;
     let empty = memory();
-    let placement = Placement { device: run.device, precision: run.dtype };
-    let mut work = Work::new(run.what, &run.shape, Model::load_on(&run.directory, placement)?)?;
+    let model = Model::load_on(&run.directory, Placement { device: run.device, precision: run.dtype })?;
+    let mut work = Work::new(run.what, &run.shape, model)?;
     say(&json!({ "check": work.check()?, "empty": empty, "parameters": work.parameters() }))?;
     for line in stdin().lock().lines() {
         let times: usize = line?.trim().parse().context("expected a number of repetitions")?;
@@ -140,7 +141,11 @@ fn serve(run: &Run) -> anyhow::Result<()> {
             (tokens, check) = work.once()?;
         }
         let (wall, cpu) = time.seconds();
-        say(&json!({ "wall": wall, "cpu": cpu, "tokens": tokens * times, "check": check, "memory": memory() }))?;
+        let tokens = tokens * times;
+        let rate = tokens as f64 / wall;
+        say(&json!({
+            "wall": wall, "cpu": cpu, "tokens": tokens, "tokens_per_second": rate, "check": check, "memory": memory(),
+        }))?;
     }
     Ok(())
 }

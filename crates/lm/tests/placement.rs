@@ -239,3 +239,34 @@ fn a_gpu_agrees_with_the_processor() {
     agree(Placement { device: Device::Cuda(0), precision: Precision::F32 }, Engine::Fused, 2e-3, 1e-2);
     agree(bf16(Device::Cuda(0)), Engine::Fused, 0.02, 0.05);
 }
+
+/// Needs an Nvidia GPU: heads, groups and lengths of real checkpoints, in tiles, in rows and in parts of rows.
+#[test]
+#[cfg(feature = "cuda")]
+fn kernels_of_a_gpu_agree_at_the_sizes_of_checkpoints() {
+    for (family, dim, window) in [("qwen2", 64, 4096), ("qwen3", 128, 4096), ("mistral", 128, 100), ("glm4", 128, 4096)]
+    {
+        let file = json!({
+            "architectures": ["XForCausalLM"], "model_type": family, "vocab_size": 1000, "hidden_size": 512,
+            "intermediate_size": 1000, "num_hidden_layers": 2, "num_attention_heads": 14, "num_key_value_heads": 2,
+            "head_dim": dim, "initializer_range": 0.05, "max_position_embeddings": 2048, "sliding_window": window,
+        });
+        let model = Model::init(ModelConfig::from_value(file).unwrap(), Seed::root(5)).unwrap();
+        let tokens: Vec<u32> = (0..1100_u32).map(|i| (i * i * 3 + i * 7 + 1) % 1000).collect();
+        for (precision, tolerance) in [(Precision::F32, 2e-3), (Precision::Bf16, 0.03)] {
+            let there = model.to(Placement { device: Device::Cuda(0), precision }).unwrap();
+            let here = there.to(Placement::default()).unwrap();
+            let off = distance(&there.logits(&tokens).unwrap(), &here.logits(&tokens).unwrap());
+            assert!(off < tolerance, "{family} {precision:?}: logits {off}");
+            let continued = |model: &Model| {
+                let mut session = tdrm_lm::Session::new(model, 2, 1200).unwrap();
+                let left = session.open(&tokens).unwrap();
+                let right = session.fork(left).unwrap();
+                session.extend(&[(left, &[4]), (right, &[5, 6])]).unwrap();
+                [left, right].map(|branch| session.logits(branch).unwrap().to_vec()).concat()
+            };
+            let off = distance(&continued(&there), &continued(&here));
+            assert!(off < tolerance, "{family} {precision:?}: continuations {off}");
+        }
+    }
+}
