@@ -192,6 +192,18 @@ fn gates_are_those_of_the_processor() {
 }
 
 #[test]
+fn biases_are_added_to_each_row() {
+    for element in ELEMENTS {
+        let (n, width) = (5, 70);
+        let (x, b) = (random(element, 7, n * width), random(element, 8, width));
+        let wanted: Vec<f32> = x.iter().enumerate().map(|(i, x)| x + b[i % width]).collect();
+        let launch = cuda::add_bias(n, width).unwrap();
+        let Some(mut y) = run(element, &launch, vec![Values::Element(x), Values::Element(b)]) else { return };
+        assert_near(&format!("{element:?}"), &y.remove(0).floats(), &wanted, tolerance(element) / 2.0);
+    }
+}
+
+#[test]
 fn scores_are_those_of_the_processor() {
     for (element, vocabulary) in ELEMENTS.into_iter().flat_map(|e| [1, 5, 1000, 5003].map(|v| (e, v))) {
         for temperature in [1.0, 0.3] {

@@ -96,7 +96,8 @@ pub fn room<T: Number>(stream: &Arc<CudaStream>, len: usize) -> Result<CudaSlice
 }
 
 /// All kernels.
-const KERNELS: [&str; 12] = [
+const KERNELS: [&str; 13] = [
+    "add_bias",
     "rms_norm",
     "add_rms_norm",
     "norm_heads",

@@ -71,6 +71,18 @@ pub fn norm_heads(n: usize, heads: &Heads, epsilon: f32) -> Result<Launch, Shape
     Ok(launch.with([int(heads.query)?, int(heads.key_value)?, int(heads.dim)?, Scalar::Float(epsilon)]))
 }
 
+/// `x + b`: rows `[n, width]`, b, the sums.
+///
+/// # Errors
+/// If a size exceeds 31 bits.
+pub fn add_bias(n: usize, width: usize) -> Result<Launch, ShapeError> {
+    let elements = n * width;
+    let launch = Launch::new("add_bias", [elements.div_ceil(THREADS as usize), 1, 1], THREADS, 0)?;
+    let launch = launch.reads(Kind::Element, elements).reads(Kind::Element, width).writes(Kind::Element, elements);
+    let int = |count| int("elements", count).map(Scalar::Int);
+    Ok(launch.with([int(width)?, int(elements)?]))
+}
+
 /// `silu(g) ⊙ u`: rows `[n, 2·width]`, gate before up, and the products `[n, width]`.
 ///
 /// # Errors

@@ -37,6 +37,12 @@ extern "C" __global__ void norm_heads(const T *qkv, const T *wq, const T *wk, T 
   }
 }
 
+// y = x + b of rows x [n, width]; elements [n·width].
+extern "C" __global__ void add_bias(const T *x, const T *b, T *y, int width, int elements) {
+  const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < elements) y[i] = round_to(widen(x[i]) + widen(b[i % width]));
+}
+
 // y = silu(g) ⊙ u of rows [n, 2·width], gate before up; elements [n·width].
 extern "C" __global__ void swiglu(const T *gate_up, T *y, int width, int elements) {
   const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;

@@ -187,7 +187,7 @@ int main() {
 
 #define RUN(kernel) \
   if (name == #kernel) launch<kernel>(kernel, arguments); else
-  RUN(rms_norm) RUN(add_rms_norm) RUN(norm_heads) RUN(swiglu) RUN(score_rows) RUN(append) RUN(attend_rows)
+  RUN(rms_norm) RUN(add_rms_norm) RUN(norm_heads) RUN(swiglu) RUN(add_bias) RUN(score_rows) RUN(append) RUN(attend_rows)
   RUN(attend_parts) RUN(join_parts) RUN(attend_tiles) RUN(adamw) RUN(squares) fail("no such kernel");
 
   block_memory.check();

@@ -50,6 +50,12 @@ pub(super) fn norm_heads(qkv: &Tensor, heads: &Heads, wq: &Tensor, wk: &Tensor, 
     fresh(&launch, qkv.dtype(), &[qkv, wq, wk], qkv.shape())
 }
 
+/// `x + b` for each row.
+pub(super) fn add_bias(x: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let (n, width) = rows(x)?;
+    fresh(&checked(cuda::add_bias(n, width))?, x.dtype(), &[x, b], x.shape())
+}
+
 pub(super) fn swiglu(gate_up: &Tensor) -> Result<Tensor> {
     let (n, width) = rows(gate_up)?;
     fresh(&checked(cuda::swiglu(n, width / 2))?, gate_up.dtype(), &[gate_up], (n, width / 2))

@@ -99,7 +99,12 @@ impl Form {
     pub(crate) fn linear(&self, x: &Tensor, w: &Weight, bias: Option<&Weight>) -> Result<Tensor> {
         match self {
             Self::Fused(_) => self.fused(x, fused::Linear::new(w, bias)),
-            Self::Composed => composed::linear(x, &w.tensor, bias.map(|b| &b.tensor)),
+            Self::Composed => match bias {
+                Some(b) if cuda::runs(&[x, &w.tensor, &b.tensor]) => {
+                    cuda::add_bias(&composed::linear(x, &w.tensor, None)?, &b.tensor)
+                }
+                _ => composed::linear(x, &w.tensor, bias.map(|b| &b.tensor)),
+            },
         }
     }
 
