@@ -7,6 +7,7 @@ use candle_core::{DType, Shape, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use crate::LmError;
+use crate::ops::cuda::open_gpu;
 
 /// A device that runs passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -88,7 +89,7 @@ impl Placement {
             Device::Cuda(_) if !cfg!(feature = "cuda") => {
                 return Err(LmError::setting("device", "cpu, as this was built without the feature cuda", self.device));
             }
-            Device::Cuda(ordinal) => candle_core::Device::new_cuda(ordinal)?,
+            Device::Cuda(ordinal) => open_gpu(ordinal)?,
         };
         let dtype = match self.precision {
             Precision::F32 => DType::F32,

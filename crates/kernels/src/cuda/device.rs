@@ -95,6 +95,19 @@ pub fn room<T: Number>(stream: &Arc<CudaStream>, len: usize) -> Result<CudaSlice
     Ok(memory?)
 }
 
+/// Records no events for the memory of a stream's context from now on.
+///
+/// cudarc orders several streams of a context by two events for each piece of memory, made with it and recorded by every
+/// launch. A caller whose context has this one stream needs none: work on a stream is done in its order, whichever thread
+/// gave it.
+pub fn without_events(stream: &CudaStream) {
+    #[expect(unsafe_code, reason = "one stream has one order")]
+    // SAFETY: all memory of the context is made, used and freed in the order of the one stream.
+    unsafe {
+        stream.context().disable_event_tracking();
+    }
+}
+
 /// All kernels.
 const KERNELS: [&str; 13] = [
     "add_bias",

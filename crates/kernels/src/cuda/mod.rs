@@ -14,7 +14,7 @@ mod launch;
 
 pub use attention::{Attention, Seen, fits};
 #[cfg(feature = "cuda")]
-pub use device::{Buffer, DeviceError, Module, Number, room};
+pub use device::{Buffer, DeviceError, Module, Number, room, without_events};
 pub use launch::{Access, Element, Kind, Launch, Operand, Scalar};
 
 use std::ops::Range;

@@ -10,6 +10,7 @@ use tdrm_kernels::attention::Heads;
 use tdrm_kernels::cuda::{self, Attention, Launch, Seen};
 use tdrm_kernels::rope::RopeTable;
 
+pub(crate) use super::launch::open_gpu;
 use super::launch::{emulates, fresh, in_place};
 use super::storage::kernel;
 

@@ -1,12 +1,30 @@
 //! Launches on a GPU.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::CudaDType;
 use candle_core::{
-    CpuStorage, CudaDevice, CudaStorage, CustomOp1, DType, Error, InplaceOp1, Layout, Result, Shape, Storage, Tensor,
+    CpuStorage, CudaDevice, CudaStorage, CustomOp1, DType, Device, Error, InplaceOp1, Layout, Result, Shape, Storage,
+    Tensor,
 };
 use half::bf16;
-use tdrm_kernels::cuda::{Access, Buffer, DeviceError, Element, Kind, Launch, Module, room};
+use tdrm_kernels::cuda::{Access, Buffer, DeviceError, Element, Kind, Launch, Module, room, without_events};
+
+/// A GPU, opened once: everything on it is done in the order of one stream, on whatever thread it is started. (candle's
+/// usual stream is another one on each thread, and passes run on a pool.)
+pub(crate) fn open_gpu(ordinal: usize) -> Result<Device> {
+    static OPEN: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = open.get(&ordinal) {
+        return Ok(device.clone());
+    }
+    let device = Device::new_cuda_with_stream(ordinal)?;
+    without_events(&device.as_cuda_device()?.cuda_stream());
+    open.insert(ordinal, device.clone());
+    Ok(device)
+}
 
 /// What a launch of the kernels for a type writes, given what it reads, in the order of its operands.
 pub(in crate::ops) fn fresh(

@@ -6,11 +6,19 @@ mod device;
 mod emulated;
 
 #[cfg(feature = "cuda")]
+pub(crate) use device::open_gpu;
+#[cfg(feature = "cuda")]
 pub(super) use device::{fresh, in_place};
 #[cfg(all(test, not(feature = "cuda")))]
 pub(super) use emulated::{fresh, in_place};
 #[cfg(not(any(test, feature = "cuda")))]
 pub(super) use nowhere::{fresh, in_place};
+
+/// Without the feature `cuda` there is no GPU.
+#[cfg(not(feature = "cuda"))]
+pub(crate) fn open_gpu(ordinal: usize) -> candle_core::Result<candle_core::Device> {
+    Err(candle_core::Error::Msg(format!("cuda:{ordinal} needs a build with the feature cuda")))
+}
 
 /// Whether the processor stands in for a GPU: in the process of one test.
 pub(super) fn emulates() -> bool {
