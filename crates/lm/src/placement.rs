@@ -71,7 +71,8 @@ impl FromStr for Precision {
     }
 }
 
-/// Where a model lies, and in which type. The fused engine runs on the processor, elsewhere the composed one does.
+/// Where a model lies, and in which type. The fused engine runs on the processor; elsewhere the composed one does, on a
+/// GPU with kernels of its own where nothing is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
