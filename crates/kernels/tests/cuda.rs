@@ -270,7 +270,7 @@ fn appended(element: Element, case: &Case, seen: &Seen, room: usize, kv: Vec<f32
 fn packed_sequences_attend_as_on_the_processor() {
     for (element, case) in ELEMENTS.into_iter().flat_map(|e| cases().into_iter().map(move |c| (e, c))) {
         let heads = case.heads;
-        let rows = Rows::new([1, 31, 33, 100]).unwrap();
+        let rows = Rows::new([1, 31, 33, 200]).unwrap();
         let n = rows.len();
         let qkv = random(element, 6, n * heads.width());
         let mut wanted = vec![0.0; n * heads.query_width()];

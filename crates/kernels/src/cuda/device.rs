@@ -10,7 +10,7 @@ use cudarc::driver::{
 use cudarc::nvrtc::Ptx;
 use half::bf16;
 
-use super::launch::{Access, Element, Kind, Launch, Operand, Scalar};
+use super::launch::{Access, Element, KERNELS, Kind, Launch, Operand, Scalar};
 use crate::{ShapeError, error};
 
 /// Why a launch did not happen.
@@ -107,23 +107,6 @@ pub fn without_events(stream: &CudaStream) {
         stream.context().disable_event_tracking();
     }
 }
-
-/// All kernels.
-const KERNELS: [&str; 13] = [
-    "add_bias",
-    "rms_norm",
-    "add_rms_norm",
-    "norm_heads",
-    "swiglu",
-    "score_rows",
-    "append",
-    "attend_rows",
-    "attend_parts",
-    "join_parts",
-    "attend_tiles",
-    "adamw",
-    "squares",
-];
 
 impl Module {
     /// The kernels on a stream's device; loaded at the first call.

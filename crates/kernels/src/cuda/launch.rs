@@ -71,6 +71,23 @@ impl Scalar {
     }
 }
 
+/// All kernels, by the names that they have in `kernels.cu`.
+pub(super) const KERNELS: [&str; 13] = [
+    "add_bias",
+    "rms_norm",
+    "add_rms_norm",
+    "norm_heads",
+    "swiglu",
+    "score_rows",
+    "append",
+    "attend_rows",
+    "attend_parts",
+    "join_parts",
+    "attend_tiles",
+    "adamw",
+    "squares",
+];
+
 /// A kernel, the blocks that run it, its operands and the values that follow them. Only this crate makes and changes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Launch {
@@ -84,6 +101,7 @@ pub struct Launch {
 
 impl Launch {
     pub(super) fn new(kernel: &'static str, grid: [usize; 3], threads: u32, shared: u32) -> Result<Self, ShapeError> {
+        debug_assert!(KERNELS.contains(&kernel), "{kernel} is not among the kernels");
         let [x, y, z] = grid;
         let short = |blocks: usize| error::at_least("blocks that a launch may have", blocks, 0xffff);
         short(y)?;
@@ -156,4 +174,30 @@ impl Launch {
 /// A size as the kernels have it.
 pub(super) fn int(what: &'static str, size: usize) -> Result<i32, ShapeError> {
     i32::try_from(size).map_err(|_| ShapeError { what, expected: i32::MAX as usize, got: size })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_that_is_written_is_known() {
+        let sources = [
+            include_str!("adamw.cuh"),
+            include_str!("attention.cuh"),
+            include_str!("rows.cuh"),
+            include_str!("tiles.cuh"),
+        ];
+        let names = |source: &'static str| {
+            let after = source.split("extern \"C\" __global__ void ").skip(1);
+            after.filter_map(|rest| rest.split_once('(')).map(|(name, _)| name)
+        };
+        let mut written: Vec<&str> = sources.into_iter().flat_map(names).collect();
+        written.sort_unstable();
+        // One of them is written for each type.
+        written.dedup();
+        let mut known = KERNELS.to_vec();
+        known.sort_unstable();
+        assert_eq!(written, known);
+    }
 }
