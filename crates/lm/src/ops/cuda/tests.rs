@@ -106,7 +106,8 @@ fn models_in_this_process() {
             assert_near(&what, &weights(&a), &weights(&b), tolerance);
         }
     }
-    let there = model("llama").to(Placement { precision: Precision::Bf16, ..Placement::default() }).unwrap();
+    let placement = Placement { precision: Precision::Bf16, ..Placement::default() };
+    let there = model("llama").to(placement).unwrap().with_engine(Engine::Composed);
     let prompts = [Prompt::new(&tokens(1, 5), Seed::root(1)), Prompt::new(&tokens(2, 40), Seed::root(2))];
     for (prompt, completion) in prompts.iter().zip(there.generate(&prompts, &Generation::greedy(4)).unwrap()) {
         let whole = there.scores(&[Sequence::new(&prompt.tokens, &completion.tokens)], 1.0).unwrap();
