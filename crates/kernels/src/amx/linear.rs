@@ -16,14 +16,17 @@ use crate::{ShapeError, scratch};
 
 /// Rows of x that are multiplied together.
 const ROWS: usize = 512;
-/// Outputs of a block.
+/// Most outputs of a block.
 const OUTPUTS: usize = 256;
+/// Blocks that threads find at least, as long as they have a panel.
+const BLOCKS: usize = 4;
 /// Inner dimension of a block: 32 × 512 weights take 32 KiB, in the first cache.
 const INNER: usize = 512;
 
 /// `y = x Wᵀ + b` on all threads; the lengths have been checked, and that there are tile registers.
 pub(crate) fn forward(x: &[f32], w: &[bf16], bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
     let outputs = w.len() / inputs;
+    let columns = outputs.div_ceil(BLOCKS).next_multiple_of(PANEL).min(OUTPUTS);
     for (x, y) in x.chunks(ROWS * inputs).zip(y.chunks_mut(ROWS * outputs)) {
         let n = x.len() / inputs;
         let width = if n <= LINES { 1 } else { 2 };
@@ -37,7 +40,7 @@ pub(crate) fn forward(x: &[f32], w: &[bf16], bias: &[f32], inputs: usize, y: &mu
             };
             packed.par_chunks_mut(steps).enumerate().try_for_each(pack)?;
             let packed = Packed { tiles: packed, steps, width };
-            let blocks: Vec<_> = MatMut::new(y, n, outputs)?.blocks(n, OUTPUTS).collect();
+            let blocks: Vec<_> = MatMut::new(y, n, outputs)?.blocks(n, columns).collect();
             blocks.into_par_iter().for_each(|(_, columns, y)| {
                 let bias = if bias.is_empty() { bias } else { &bias[columns.clone()] };
                 block(&y, &packed, &w[columns.start * inputs..columns.end * inputs], bias, inputs);

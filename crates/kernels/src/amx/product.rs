@@ -18,48 +18,77 @@ use crate::{ShapeError, error};
 const PARTS: usize = 3;
 /// Inner dimension of a block: 32 × 256 elements of one side are 48 KiB in three parts.
 const INNER: usize = 256;
-/// Columns of a block: with [`INNER`] and three parts 384 KiB, in the second cache.
-const COLUMNS: usize = 256;
-/// Rows of a block.
-const ROWS: usize = 512;
+/// Most lines of a strip: with [`INNER`] and three parts 384 KiB, in the second cache.
+const STRIP: usize = 256;
+/// Strips that threads find at least, as long as they have two panels.
+const STRIPS: usize = 4;
+/// Lines of the side that is packed as a whole.
+const WHOLE: usize = 512;
+/// Multiply-adds for each packed element from which on packing pays.
+const LEAST: usize = 64;
 
 /// Whether a product is so large that packing pays.
 pub(crate) fn is_worth(rows: usize, columns: usize, inner: usize) -> bool {
-    rows >= 2 * PANEL && columns >= 2 * PANEL && inner >= 4 * DEPTH && super::is_available()
+    rows * columns >= LEAST * (rows + columns) && inner >= 4 * DEPTH && super::is_available()
+}
+
+/// One side of a product, as lines along the inner dimension.
+#[derive(Debug, Clone, Copy)]
+struct Operand<'a> {
+    lines: Mat<'a>,
+    side: Side,
+}
+
+impl Operand<'_> {
+    fn part(self, lines: Range<usize>) -> Self {
+        Self { lines: self.lines.rows(lines), ..self }
+    }
 }
 
 /// `C = A B` or `C += A B` on all threads.
+///
+/// The longer side of C is cut into strips, which pack their lines themselves; the other side is packed once for all.
 pub(crate) fn parallel(c: MatMut<'_>, into: Into, a: Mat<'_>, b: Mat<'_>) -> Result<(), ShapeError> {
     error::same("inner dimension of a product", a.cols, b.rows)?;
-    let steps = a.cols.div_ceil(DEPTH) * PARTS * 2;
-    with_tiles(tiles(a.rows, a.cols, PARTS, 2), |left| {
-        left.par_chunks_mut(steps).enumerate().for_each(|(panel, tiles)| {
-            let rows = panel * PANEL..((panel + 1) * PANEL).min(a.rows);
-            pack::<PARTS>(a.rows(rows), Side::Left, 2, tiles);
+    let (left, right) = (Operand { lines: a, side: Side::Left }, Operand { lines: b.t(), side: Side::Right });
+    let by_rows = c.rows > c.cols;
+    let (shared, own) = if by_rows { (right, left) } else { (left, right) };
+    let strip = own.lines.rows.div_ceil(STRIPS).next_multiple_of(PANEL).clamp(2 * PANEL, STRIP);
+    let (rows, columns) = if by_rows { (c.rows, WHOLE) } else { (WHOLE, c.cols) };
+    for (rows, columns, c) in c.blocks(rows, columns) {
+        let shared = shared.part(if by_rows { columns } else { rows });
+        with_tiles(tiles(shared.lines.rows, a.cols, PARTS, 2), |packed| {
+            packed.par_chunks_mut(tiles(1, a.cols, PARTS, 2)).enumerate().for_each(|(panel, tiles)| {
+                let lines = panel * PANEL..((panel + 1) * PANEL).min(shared.lines.rows);
+                pack::<PARTS>(shared.lines.rows(lines), shared.side, 2, tiles);
+            });
+            let (rows, columns) = if by_rows { (strip, c.cols) } else { (c.rows, strip) };
+            let strips: Vec<_> = c.blocks(rows, columns).collect();
+            strips.into_par_iter().for_each(|(rows, columns, c)| {
+                block(c, into, packed, own.part(if by_rows { rows } else { columns }));
+            });
         });
-        let blocks: Vec<_> = c.blocks(ROWS, COLUMNS).collect();
-        blocks.into_par_iter().for_each(|(rows, columns, c)| {
-            let left = &left[rows.start / PANEL * steps..rows.end.div_ceil(PANEL) * steps];
-            block(c, into, left, a.cols, b.columns(columns));
-        });
-    });
+    }
     Ok(())
 }
 
-/// A block of C from the packed rows of A and the columns of B.
-fn block(mut c: MatMut<'_>, into: Into, left: &[Tile], inner: usize, b: Mat<'_>) {
-    let (registers, steps) = (Tiles::take(), inner.div_ceil(DEPTH) * PARTS * 2);
-    with_tiles(tiles(b.cols, INNER, PARTS, 2), |room| {
+/// A strip of C from the packed lines of one side and its own lines of the other.
+fn block(mut c: MatMut<'_>, into: Into, shared: &[Tile], own: Operand<'_>) {
+    let (registers, inner) = (Tiles::take(), own.lines.cols);
+    with_tiles(tiles(own.lines.rows, INNER, PARTS, 2), |room| {
         for start in (0..inner).step_by(INNER) {
-            let depth: Range<usize> = start..(start + INNER).min(inner);
-            let here = tiles(1, depth.len(), PARTS, 2);
-            let right = &mut room[..tiles(b.cols, depth.len(), PARTS, 2)];
-            pack::<PARTS>(b.rows(depth).t(), Side::Right, 2, right);
+            let depth = start..(start + INNER).min(inner);
+            let packed = &mut room[..tiles(own.lines.rows, depth.len(), PARTS, 2)];
+            pack::<PARTS>(own.lines.columns(depth.clone()), own.side, 2, packed);
             let add = into == Into::Add || start > 0;
-            let first = start / DEPTH * PARTS * 2;
-            for (i, left) in left.chunks_exact(steps).enumerate() {
-                for (j, right) in right.chunks_exact(here).enumerate() {
-                    quarter(&registers, &mut c, i * PANEL, j * PANEL, add, &left[first..first + here], right);
+            let (first, panel) = (tiles(1, start, PARTS, 2), tiles(1, depth.len(), PARTS, 2));
+            for (i, shared) in shared.chunks_exact(tiles(1, inner, PARTS, 2)).enumerate() {
+                let shared = &shared[first..first + panel];
+                for (j, own_panel) in packed.chunks_exact(panel).enumerate() {
+                    match own.side {
+                        Side::Right => quarter(&registers, &mut c, i * PANEL, j * PANEL, add, shared, own_panel),
+                        Side::Left => quarter(&registers, &mut c, j * PANEL, i * PANEL, add, own_panel, shared),
+                    }
                 }
             }
         }
@@ -104,8 +133,10 @@ mod tests {
             .collect()
     }
 
-    /// Edges in all three dimensions, several blocks of columns and of the inner dimension.
-    const SHAPES: [(usize, usize, usize); 5] = [(1, 1, 1), (33, 31, 65), (64, 64, 256), (70, 300, 290), (530, 40, 32)];
+    /// Edges in all three dimensions; strips of rows and of columns; several blocks of the inner dimension and of the packed
+    /// side.
+    const SHAPES: [(usize, usize, usize); 6] =
+        [(1, 1, 1), (33, 31, 65), (64, 64, 256), (70, 300, 290), (530, 40, 32), (530, 515, 40)];
 
     #[test]
     fn products_of_any_strides_are_as_exact_as_sums_in_32_bits() {
