@@ -29,6 +29,7 @@ pub mod head;
 pub mod layer;
 pub mod linear;
 pub mod logprob;
+pub mod mapped;
 pub mod matmul;
 pub mod optimiser;
 pub mod panels;

@@ -1,26 +1,23 @@
 //! Reading safetensors, single or sharded, tensor by tensor.
 //!
-//! A tensor is read when it is asked for, some megabytes at a time, and converted to the model's type at once: loading
-//! takes the model's memory and no more. (Mapping the file would not save the copy, as candle's CPU tensors own their
-//! memory, and a mapped file that somebody truncates ends the process with a signal instead of an error.)
+//! Files are mapped, and a tensor is converted from its pages to the model's type when it is asked for: loading takes the
+//! model's memory, beside pages that the system can take back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use serde::Deserialize;
+use tdrm_kernels::mapped::Mapped;
 
 use crate::LmError;
 
 /// Longest header that the format allows.
 const LONGEST_HEADER: u64 = 100_000_000;
-
-/// Bytes that are read at a time.
-const PIECE: usize = 1 << 22;
 
 /// A type that a model's weights have in memory.
 pub(crate) trait Element: Copy {
@@ -172,17 +169,15 @@ impl Checkpoint {
             other => return Err(LmError::TensorDtype { name: name.to_owned(), got: format!("{other:?}") }),
         };
         let path = &self.files[entry.file];
-        let mut file = File::open(path).map_err(LmError::io(path))?;
-        file.seek(SeekFrom::Start(entry.start)).map_err(LmError::io(path))?;
-        let (start, mut left) = (out.len(), entry.len);
-        let mut bytes = vec![0; PIECE.min(left)];
+        let mapped = File::open(path).and_then(|file| Mapped::new(&file)).map_err(LmError::io(path))?;
+        let bytes = usize::try_from(entry.start).ok().and_then(|start| mapped.get(start..)?.get(..entry.len));
+        let Some(bytes) = bytes else {
+            let reason = format!("tensor {name} lies beyond its {} bytes: it was changed meanwhile", mapped.len());
+            return Err(LmError::Format { path: path.clone(), reason });
+        };
+        let start = out.len();
         out.reserve_exact(shape.iter().product());
-        while left > 0 {
-            let piece = &mut bytes[..PIECE.min(left)];
-            file.read_exact(piece).map_err(LmError::io(path))?;
-            convert(piece, out);
-            left -= piece.len();
-        }
+        convert(bytes, out);
         if !out[start..].iter().all(|x| x.is_finite()) {
             return Err(LmError::NotFinite { what: format!("tensor {name}") });
         }
