@@ -148,7 +148,7 @@ fn bf16_dots(x: &[f32], w: &[bf16], bias: &[f32], inputs: usize, y: &mut [f32]) 
     let x: Vec<f32> = x.iter().map(|&x| bf16::from_f32(x).to_f32()).collect();
     let (n, outputs) = (x.len() / inputs, w.len() / inputs);
     rows(n, outputs, inputs, bias, y, |columns, y, into| {
-        let at_once = (WIDENED / inputs).next_multiple_of(dots::TILE);
+        let at_once = (WIDENED / inputs).max(1).next_multiple_of(dots::TILE);
         scratch::with(at_once * (inputs + n), |room| {
             let (wide, part) = room.split_at_mut(at_once * inputs);
             for first in columns.clone().step_by(at_once) {
@@ -364,6 +364,15 @@ mod tests {
             }
         }
         assert!(forward(&[0.0; 3], Matrix::Bf16(&[bf16::ONE; 4]), &[], 2, &mut [0.0; 2]).is_err());
+    }
+
+    #[test]
+    fn rows_longer_than_what_is_widened_at_a_time_are_widened_too() {
+        let (inputs, outputs) = (WIDENED + 1, 5);
+        let (x, w) = (vec![0.5; inputs], vec![bf16::ONE; outputs * inputs]);
+        let mut y = vec![0.0; outputs];
+        bf16_dots(&x, &w, &[], inputs, &mut y);
+        close(&y, [0.5 * inputs as f64; 5]);
     }
 
     #[test]
