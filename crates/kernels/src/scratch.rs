@@ -1,20 +1,33 @@
 //! Scratch memory of a thread, kept between calls.
 
 use std::cell::RefCell;
+use std::thread::LocalKey;
+
+/// A thread's buffers that are not lent at the moment; nested loans take one each.
+pub(crate) type Pool<T> = RefCell<Vec<Vec<T>>>;
 
 thread_local! {
-    /// Buffers that are not lent at the moment; nested loans take one each.
-    static BUFFERS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+    static BUFFERS: Pool<f32> = const { RefCell::new(Vec::new()) };
 }
 
 /// Lends `len` floats of unspecified content to `work`.
 pub(crate) fn with<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    lend(&BUFFERS, len, &0.0, work)
+}
+
+/// Lends `len` elements of unspecified content from a pool to `work`.
+pub(crate) fn lend<T: Clone, R>(
+    pool: &'static LocalKey<Pool<T>>,
+    len: usize,
+    fill: &T,
+    work: impl FnOnce(&mut [T]) -> R,
+) -> R {
+    let mut buffer = pool.with_borrow_mut(Vec::pop).unwrap_or_default();
     if buffer.len() < len {
-        buffer.resize(len, 0.0);
+        buffer.resize(len, fill.clone());
     }
     let result = work(&mut buffer[..len]);
-    BUFFERS.with_borrow_mut(|buffers| buffers.push(buffer));
+    pool.with_borrow_mut(|buffers| buffers.push(buffer));
     result
 }
 

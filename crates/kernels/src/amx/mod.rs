@@ -17,6 +17,8 @@ use std::sync::OnceLock;
 pub(crate) use linear::forward;
 pub(crate) use product::{is_worth, parallel};
 
+use crate::scratch::{self, Pool};
+
 /// Rows of a tile.
 const LINES: usize = 16;
 /// Elements of bfloat16 in a row of a tile.
@@ -34,19 +36,12 @@ impl Tile {
 }
 
 thread_local! {
-    /// Tiles that are not lent at the moment; nested loans take one each.
-    static ROOM: RefCell<Vec<Vec<Tile>>> = const { RefCell::new(Vec::new()) };
+    static ROOM: Pool<Tile> = const { RefCell::new(Vec::new()) };
 }
 
 /// Lends tiles of unspecified content to `work`.
 fn with_tiles<R>(count: usize, work: impl FnOnce(&mut [Tile]) -> R) -> R {
-    let mut room = ROOM.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if room.len() < count {
-        room.resize(count, Tile::ZERO);
-    }
-    let result = work(&mut room[..count]);
-    ROOM.with_borrow_mut(|rooms| rooms.push(room));
-    result
+    scratch::lend(&ROOM, count, &Tile::ZERO, work)
 }
 
 /// Whether this machine has the instructions and the kernel lends the registers.
