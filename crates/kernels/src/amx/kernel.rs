@@ -168,41 +168,57 @@ impl Left {
     }
 }
 
+/// The loop over the steps of rows of bfloat16 (their upper and lower half at `a` and `lower`, `a_row` bytes apart) and
+/// packed tiles at `b`, of which each step has `$tiles`.
+macro_rules! by_steps {
+    ($a:expr, $b:expr, $tiles:literal, $sums:expr, [$($line:literal,)*]) => {{
+        let (a, steps): (Left, usize) = ($a, $b.len() / $tiles);
+        if steps == 0 {
+            return;
+        }
+        with_sums!($sums, [
+            $($line,)*
+            "add {a}, {step}",
+            "add {lower}, {step}",
+            "add {b}, {tiles}",
+            "dec {steps}",
+            "jnz 2b",
+        ],
+            a = inout(reg) a.first => _,
+            lower = inout(reg) a.first.wrapping_add(LINES * a.row_stride) => _,
+            a_row = in(reg) a.row_stride * size_of::<u16>(),
+            step = in(reg) a.step * size_of::<u16>(),
+            b = inout(reg) $b.as_ptr() => _,
+            tiles = const $tiles * size_of::<Tile>(),
+            row = in(reg) 64_usize,
+            steps = inout(reg) steps => _,
+        );
+    }};
+}
+
 /// `C = A B` or `C += A B` of 32 × 32 elements.
 ///
 /// # Safety
 /// `a` is valid for 32 rows of 32 elements in each of `b.len() / 2` steps, `sums` for 32 × 32 elements.
 #[expect(unsafe_code, reason = "tile instructions take pointers")]
 pub(super) unsafe fn wide(_: &Tiles, a: Left, b: &[Tile], sums: Sums) {
-    let steps = b.len() / 2;
-    if steps == 0 {
-        return;
-    }
-    let lower = a.first.wrapping_add(LINES * a.row_stride);
     // SAFETY: each step reads two tiles of b, which holds that many; the caller vouches for the rest.
     unsafe {
-        with_sums!(sums, [
-            "tileloadd tmm4, [{a} + {a_row}]",
-            "tileloadd tmm6, [{b} + {row}]",
-            "tileloadd tmm7, [{b} + {row} + 1024]",
-            "tileloadd tmm5, [{lower} + {a_row}]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "add {a}, {step}",
-            "add {lower}, {step}",
-            "add {b}, 2048",
-            "dec {steps}",
-            "jnz 2b",
-        ],
-            a = inout(reg) a.first => _,
-            lower = inout(reg) lower => _,
-            a_row = in(reg) a.row_stride * size_of::<u16>(),
-            step = in(reg) a.step * size_of::<u16>(),
-            b = inout(reg) b.as_ptr() => _,
-            row = in(reg) 64_usize,
-            steps = inout(reg) steps => _,
+        by_steps!(
+            a,
+            b,
+            2,
+            sums,
+            [
+                "tileloadd tmm4, [{a} + {a_row}]",
+                "tileloadd tmm6, [{b} + {row}]",
+                "tileloadd tmm7, [{b} + {row} + 1024]",
+                "tileloadd tmm5, [{lower} + {a_row}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+            ]
         );
     }
 }
@@ -213,32 +229,20 @@ pub(super) unsafe fn wide(_: &Tiles, a: Left, b: &[Tile], sums: Sums) {
 /// As [`wide`], with `b.len()` steps.
 #[expect(unsafe_code, reason = "tile instructions take pointers")]
 pub(super) unsafe fn narrow(_: &Tiles, a: Left, b: &[Tile], sums: Sums) {
-    let steps = b.len();
-    if steps == 0 {
-        return;
-    }
-    let lower = a.first.wrapping_add(LINES * a.row_stride);
     // SAFETY: each step reads one tile of b, which holds that many; the caller vouches for the rest.
     unsafe {
-        with_sums!(sums, [
-            "tileloadd tmm6, [{b} + {row}]",
-            "tileloadd tmm4, [{a} + {a_row}]",
-            "tileloadd tmm5, [{lower} + {a_row}]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "add {a}, {step}",
-            "add {lower}, {step}",
-            "add {b}, 1024",
-            "dec {steps}",
-            "jnz 2b",
-        ],
-            a = inout(reg) a.first => _,
-            lower = inout(reg) lower => _,
-            a_row = in(reg) a.row_stride * size_of::<u16>(),
-            step = in(reg) a.step * size_of::<u16>(),
-            b = inout(reg) b.as_ptr() => _,
-            row = in(reg) 64_usize,
-            steps = inout(reg) steps => _,
+        by_steps!(
+            a,
+            b,
+            1,
+            sums,
+            [
+                "tileloadd tmm6, [{b} + {row}]",
+                "tileloadd tmm4, [{a} + {a_row}]",
+                "tileloadd tmm5, [{lower} + {a_row}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+            ]
         );
     }
 }
