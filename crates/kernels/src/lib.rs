@@ -38,6 +38,8 @@ pub mod rope;
 mod rows;
 mod scratch;
 pub mod swiglu;
+#[cfg(test)]
+mod testing;
 
 pub use error::ShapeError;
 pub use rows::Rows;

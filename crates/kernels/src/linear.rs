@@ -70,8 +70,7 @@ impl<'a> Matrix<'a> {
 /// If the lengths do not fit.
 pub fn forward(x: &[f32], w: Matrix<'_>, bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
     let (n, outputs) = shape(x, w.len(), inputs)?;
-    error::same("outputs of a linear map", n * outputs, y.len())?;
-    error::same("bias of a linear map", if bias.is_empty() { 0 } else { outputs }, bias.len())?;
+    check(n, outputs, bias, y)?;
     let w = match w {
         Matrix::F32(w) => w,
         Matrix::Bf16(w) => return bf16_forward(x, w, bias, inputs, y),
@@ -93,20 +92,14 @@ pub fn forward_panels(x: &[f32], w: &Panels, bias: &[f32], y: &mut [f32]) -> Res
     let (inputs, outputs) = (w.inputs(), w.outputs());
     error::same("elements beyond whole rows of x", 0, x.len() % inputs)?;
     let n = x.len() / inputs;
-    error::same("outputs of a linear map", n * outputs, y.len())?;
-    error::same("bias of a linear map", if bias.is_empty() { 0 } else { outputs }, bias.len())?;
-    let into = if bias.is_empty() { Into::Store } else { Into::Add };
-    if !bias.is_empty() {
-        y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
-    }
+    check(n, outputs, bias, y)?;
     let rows = n.div_ceil(PARTS).max(ROWS);
-    if n * outputs * inputs < SMALL {
-        w.part(0..outputs, x, y, into);
-    } else if n >= 2 * rows {
+    if n >= 2 * rows && n * outputs * inputs >= SMALL {
+        let into = begin(bias, y);
         let parts = x.par_chunks(rows * inputs).zip(y.par_chunks_mut(rows * outputs));
         parts.for_each(|(x, y)| w.part(0..outputs, x, y, into));
     } else {
-        by_columns(n, outputs, y, into, |columns, y, into| w.part(columns, x, y, into));
+        few_rows(n, outputs, inputs, bias, y, |columns, y, into| w.part(columns, x, y, into));
     }
     Ok(())
 }
@@ -120,11 +113,10 @@ pub fn forward_panels(x: &[f32], w: &Panels, bias: &[f32], y: &mut [f32]) -> Res
 /// If the lengths do not fit.
 pub fn forward_rows(x: &[f32], w: Matrix<'_>, bias: &[f32], inputs: usize, y: &mut [f32]) -> Result<(), ShapeError> {
     let (n, outputs) = shape(x, w.len(), inputs)?;
-    error::same("outputs of a linear map", n * outputs, y.len())?;
-    error::same("bias of a linear map", if bias.is_empty() { 0 } else { outputs }, bias.len())?;
+    check(n, outputs, bias, y)?;
     match w {
         Matrix::F32(w) => {
-            rows(n, outputs, inputs, bias, y, |columns, y, into| {
+            few_rows(n, outputs, inputs, bias, y, |columns, y, into| {
                 dots::multiply(x, &w[columns.start * inputs..columns.end * inputs], inputs, y, into);
             });
             Ok(())
@@ -147,7 +139,7 @@ fn bf16_forward(x: &[f32], w: &[bf16], bias: &[f32], inputs: usize, y: &mut [f32
 fn bf16_dots(x: &[f32], w: &[bf16], bias: &[f32], inputs: usize, y: &mut [f32]) {
     let x: Vec<f32> = x.iter().map(|&x| bf16::from_f32(x).to_f32()).collect();
     let (n, outputs) = (x.len() / inputs, w.len() / inputs);
-    rows(n, outputs, inputs, bias, y, |columns, y, into| {
+    few_rows(n, outputs, inputs, bias, y, |columns, y, into| {
         let at_once = (WIDENED / inputs).max(1).next_multiple_of(dots::TILE);
         scratch::with(at_once * (inputs + n), |room| {
             let (wide, part) = room.split_at_mut(at_once * inputs);
@@ -162,8 +154,17 @@ fn bf16_dots(x: &[f32], w: &[bf16], bias: &[f32], inputs: usize, y: &mut [f32]) 
     });
 }
 
+/// Puts the bias into each row of y, if there is one; what becomes of y then.
+fn begin(bias: &[f32], y: &mut [f32]) -> Into {
+    if bias.is_empty() {
+        return Into::Store;
+    }
+    y.chunks_exact_mut(bias.len()).for_each(|y| y.copy_from_slice(bias));
+    Into::Add
+}
+
 /// Makes all rows of y, in one part or in parts by columns.
-fn rows(
+fn few_rows(
     n: usize,
     outputs: usize,
     inputs: usize,
@@ -171,10 +172,7 @@ fn rows(
     y: &mut [f32],
     part: impl Fn(Range<usize>, &mut [f32], Into) + Sync,
 ) {
-    let into = if bias.is_empty() { Into::Store } else { Into::Add };
-    if !bias.is_empty() {
-        y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
-    }
+    let into = begin(bias, y);
     if n * outputs * inputs < SMALL {
         part(0..outputs, y, into);
     } else {
@@ -251,6 +249,12 @@ pub fn backward_bias(dy: &[f32], db: &mut [f32]) -> Result<(), ShapeError> {
     Ok(())
 }
 
+/// `Ok` if y has `n` rows of `outputs`, and the bias, if there is one, as many elements.
+fn check(n: usize, outputs: usize, bias: &[f32], y: &[f32]) -> Result<(), ShapeError> {
+    error::same("outputs of a linear map", n * outputs, y.len())?;
+    error::same("bias of a linear map", if bias.is_empty() { 0 } else { outputs }, bias.len())
+}
+
 /// Rows of `x` and outputs of a weight of `elements`.
 fn shape(x: &[f32], elements: usize, inputs: usize) -> Result<(usize, usize), ShapeError> {
     error::at_least("inputs of a linear map", 1, inputs)?;
@@ -263,12 +267,7 @@ fn shape(x: &[f32], elements: usize, inputs: usize) -> Result<(usize, usize), Sh
 #[expect(clippy::unwrap_used, reason = "tests state exact values")]
 mod tests {
     use super::*;
-
-    fn numbers(n: usize, seed: u32) -> Vec<f32> {
-        (0..n as u32)
-            .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) % 2001) as f32 / 1000.0 - 1.0)
-            .collect()
-    }
+    use crate::testing::numbers;
 
     fn close(got: &[f32], wanted: impl IntoIterator<Item = f64>) {
         for (i, (got, wanted)) in got.iter().zip(wanted).enumerate() {

@@ -126,12 +126,7 @@ fn quarter(registers: &Tiles, c: &mut MatMut<'_>, row: usize, column: usize, add
 mod tests {
     use super::*;
     use crate::amx::is_available;
-
-    fn numbers(n: usize, seed: u32) -> Vec<f32> {
-        (0..n as u32)
-            .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) % 200_003) as f32 / 100_000.0 - 1.0)
-            .collect()
-    }
+    use crate::testing::numbers;
 
     /// Edges in all three dimensions; strips of rows and of columns; several blocks of the inner dimension and of the packed
     /// side.

@@ -127,12 +127,7 @@ fn finish(y: &mut [f32], total: &Lanes, into: Into) {
 #[expect(clippy::unwrap_used, reason = "tests state exact values")]
 mod tests {
     use super::*;
-
-    fn numbers(n: usize, seed: u32) -> Vec<f32> {
-        (0..n as u32)
-            .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) % 2001) as f32 / 1000.0 - 1.0)
-            .collect()
-    }
+    use crate::testing::numbers;
 
     #[test]
     fn panels_agree_with_the_definition_and_a_row_does_not_see_its_neighbours() {
