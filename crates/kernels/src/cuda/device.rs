@@ -182,7 +182,8 @@ impl Module {
         )]
         // SAFETY: a `Launch` is made in this module only, beside the kernel that it names: operands, values, blocks and
         // shared memory are those that the kernel needs for every content of its operands. Their lengths, types and the
-        // right to write were checked above, and the views keep the memory alive; the driver orders uses by their events.
+        // right to write were checked above, and the views keep the memory alive; uses are ordered by their events, or by the one
+        // stream of a context without events.
         unsafe {
             arguments.launch(config)?;
         }
