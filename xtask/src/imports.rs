@@ -41,7 +41,7 @@ const TABLE: &[Row] = &[
     row("tdrm-verify", &["num-bigint", "num-integer", "num-rational", "serde_json", "tdrm-core"]),
     row("tdrm-envs", &["rand_distr", "tdrm-core"]),
     row("tdrm-testkit", &["proptest", "tdrm-algo", "tdrm-core", "tdrm-envs"]),
-    Row { package: "tdrm-kernels", may: Some(&["gemm", "half", "libc", "rayon"]), optional: &["cudarc"] },
+    Row { package: "tdrm-kernels", may: Some(&["gemm", "half", "libc", "memmap2", "rayon"]), optional: &["cudarc"] },
     Row {
         package: "tdrm-lm",
         may: Some(&[
