@@ -231,8 +231,11 @@ impl Scorer {
                 StepFormat::Turns { reply } => self.turns(prompt, steps, reply),
             },
             (_, _, Some(messages), ..) => self.chat(messages.clone()),
-            (_, _, _, Some(text), _) => Ok(at_the_end(self.tokenizer()?.encode(text, Special::With)?.tokens)),
-            (.., Some(tokens)) => token_steps(tokens, input.step_ends.as_deref()),
+            (_, _, _, Some(text), _) => Ok(self.at_the_end(self.tokenizer()?.encode(text, Special::With)?.tokens)),
+            (.., Some(tokens)) => match input.step_ends.as_deref() {
+                Some(ends) => token_steps(tokens, ends),
+                None => Ok(self.at_the_end(tokens.clone())),
+            },
             _ => Err(LmError::setting("input", "prompt and steps together, step_ends with tokens", "one of two")),
         }
     }
@@ -241,13 +244,22 @@ impl Scorer {
         self.tokenizer.as_ref().ok_or_else(|| LmError::setting("tokenizer", "one, for text", "none: give tokens"))
     }
 
+    /// Tokens that are read after the last one; by a sequence classifier after the last that is not padding, which is
+    /// where transformers reads it: a text may end with a token that also pads.
+    fn at_the_end(&self, tokens: Vec<u32>) -> Steps {
+        let config = self.model.config();
+        let padding = config.pad_token_id.filter(|_| matches!(config.head, HeadKind::SequenceClassification { .. }));
+        let end = tokens.iter().rposition(|token| Some(*token) != padding).unwrap_or(0);
+        Steps { tokens, prompt_len: 1, ends: vec![end] }
+    }
+
     /// A chat: read at the markers where there are any, else at the end.
     fn chat(&self, messages: Vec<Json>) -> Result<Steps, LmError> {
         let (_, tokens) = self.tokenizer()?.chat(&ChatRequest::new(messages))?;
-        let StepFormat::Marker { token, .. } = &self.format else { return Ok(at_the_end(tokens)) };
+        let StepFormat::Marker { token, .. } = &self.format else { return Ok(self.at_the_end(tokens)) };
         let marker = self.tokenizer()?.id(token)?;
         let ends = positions(&tokens, marker);
-        if ends.is_empty() { Ok(at_the_end(tokens)) } else { Ok(Steps { tokens, prompt_len: 1, ends }) }
+        if ends.is_empty() { Ok(self.at_the_end(tokens)) } else { Ok(Steps { tokens, prompt_len: 1, ends }) }
     }
 
     fn marked(&self, prompt: &str, steps: &[String], marker: &str, system: Option<&str>) -> Result<Steps, LmError> {
@@ -317,15 +329,8 @@ fn positions(tokens: &[u32], token: u32) -> Vec<usize> {
     tokens.iter().enumerate().filter(|(_, t)| **t == token).map(|(i, _)| i).collect()
 }
 
-/// Tokens that are read after the last one.
-fn at_the_end(tokens: Vec<u32>) -> Steps {
-    let ends = vec![tokens.len().saturating_sub(1)];
-    Steps { tokens, prompt_len: 1, ends }
-}
-
 /// Tokens with the ends of their steps.
-fn token_steps(tokens: &[u32], ends: Option<&[usize]>) -> Result<Steps, LmError> {
-    let Some(ends) = ends else { return Ok(at_the_end(tokens.to_vec())) };
+fn token_steps(tokens: &[u32], ends: &[usize]) -> Result<Steps, LmError> {
     let exclusive = ends.last() == Some(&tokens.len());
     let ends = ends.iter().map(|end| if exclusive { end.checked_sub(1) } else { Some(*end) });
     let ends = ends.collect::<Option<Vec<_>>>().ok_or_else(|| LmError::setting("step_ends", "at least 1 each", 0))?;

@@ -38,7 +38,12 @@ fn tokenizer(template: &str) -> Tokenizer {
 }
 
 fn model(architecture: &str, labels: usize, seed: u64) -> Model {
+    padded(architecture, labels, seed, None)
+}
+
+fn padded(architecture: &str, labels: usize, seed: u64, padding: Option<u32>) -> Model {
     let file = json!({
+        "pad_token_id": padding,
         "architectures": [architecture], "model_type": "qwen2", "vocab_size": 400, "hidden_size": 32,
         "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
         "max_position_embeddings": 256, "initializer_range": 0.3, "num_labels": labels,
@@ -107,6 +112,21 @@ fn texts_chats_and_tokens_without_steps_have_one_score() {
         near(&one(&scorer, &whole), &one(&scorer, &at(&tokens, &[tokens.len() - 1])));
         assert!(matches!(scorer.score(&[&whole]).unwrap()[0], Rewards::Trajectory(_)));
     }
+}
+
+#[test]
+fn a_classifier_reads_before_padding_as_in_transformers() {
+    let whole = |tokens: &[u32]| ScoreInput { tokens: Some(tokens.to_vec()), ..ScoreInput::default() };
+    let plain = Scorer::new(model("Qwen2ForSequenceClassification", 1, 3), None).unwrap();
+    let scorer = Scorer::new(padded("Qwen2ForSequenceClassification", 1, 3, Some(9)), None).unwrap();
+    near(&one(&scorer, &whole(&[5, 9, 6, 9, 9])), &one(&plain, &whole(&[5, 9, 6])));
+    near(&one(&scorer, &whole(&[9, 9])), &one(&plain, &whole(&[9])));
+    // Where ends are given, they are meant.
+    near(&one(&scorer, &at(&[5, 6, 9], &[2])), &one(&plain, &whole(&[5, 6, 9])));
+    // A head on tokens scores tokens.
+    let tokens = |padding| padded("Qwen2ForTokenClassification", 2, 3, padding);
+    let [read, unpadded] = [Some(9), None].map(|padding| Scorer::new(tokens(padding), None).unwrap());
+    near(&one(&read, &whole(&[5, 6, 9])), &one(&unpadded, &whole(&[5, 6, 9])));
 }
 
 #[test]

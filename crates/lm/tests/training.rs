@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tdrm_core::Seed;
 use tdrm_lm::{
     Engine, LmError, LoraConfig, Model, ModelConfig, Optimiser, PolicyCoefficients, Scores, Sequence, Trainer,
@@ -69,6 +69,25 @@ fn both_engines_and_checkpointing_have_one_gradient() {
         assert_eq!(fused.len(), named.len(), "{family}: every tensor has a gradient");
         agree(&fused, &gradients(trainer(model(family).with_engine(Engine::Composed))), 1e-4);
         agree(&fused, &gradients(trainer(model(family)).with_checkpointing(true)), 1e-5);
+    }
+}
+
+#[test]
+fn the_embedding_of_padding_is_not_trained() {
+    for (family, engine, checkpointing) in
+        [("qwen2", Engine::Fused, false), ("glm4", Engine::Fused, true), ("llama", Engine::Composed, false)]
+    {
+        let mut file: Value = serde_json::from_str(&config(family).to_json()).unwrap();
+        file["pad_token_id"] = 3.into();
+        let padded = Model::init(ModelConfig::from_value(file).unwrap(), Seed::root(5)).unwrap();
+        let run = |model: Model| gradients(trainer(model.with_engine(engine)).with_checkpointing(checkpointing));
+        let mut wanted = run(model(family));
+        let (name, embedding) = &mut wanted[0];
+        assert_eq!(name, "model.embed_tokens.weight");
+        let row = &mut embedding[3 * 32..4 * 32];
+        assert!(row.iter().any(|g| g.abs() > 1e-3), "the batch has token 3 as an input");
+        row.fill(0.0);
+        agree(&run(padded), &wanted, 1e-6);
     }
 }
 

@@ -132,7 +132,8 @@ pub struct ModelConfig {
     pub bos_token_id: Option<u32>,
     /// Tokens that end a text.
     pub eos_token_id: Vec<u32>,
-    /// Padding token, if the file names one.
+    /// Padding token. As in transformers, its input embedding is not trained, and a sequence classifier does not read a
+    /// text at it.
     pub pad_token_id: Option<u32>,
     /// The file as it was read: what [`ModelConfig::to_json`] writes again.
     source: Map<String, Value>,
@@ -207,7 +208,10 @@ impl ModelConfig {
             initializer_range: f.positive("initializer_range")?.unwrap_or(0.02),
             bos_token_id: f.tokens("bos_token_id")?.first().copied(),
             eos_token_id: f.tokens("eos_token_id")?,
-            pad_token_id: f.tokens("pad_token_id")?.first().copied(),
+            pad_token_id: match f.tokens("pad_token_id")?.first() {
+                None if family.is_glm() && !source.contains_key("pad_token_id") => Some(151_329),
+                padding => padding.copied(),
+            },
             source: Map::new(),
         };
         if config.parameters() > 1 << 40 {

@@ -73,6 +73,16 @@ fn yarn_keeps_short_waves_and_squeezes_long_ones() {
 }
 
 #[test]
+fn padding_has_the_familys_default_unless_the_file_says_none() {
+    let padding = |model_type, changes| with(model_type, changes).unwrap().pad_token_id;
+    assert_eq!(padding("glm4", json!({})), Some(151_329));
+    assert_eq!(padding("glm4", json!({"pad_token_id": null})), None);
+    assert_eq!(padding("llama", json!({})), None);
+    assert_eq!(padding("llama", json!({"pad_token_id": 7})), Some(7));
+    assert_eq!(padding("llama", json!({"pad_token_id": -1})), None);
+}
+
+#[test]
 fn what_cannot_be_computed_is_refused_by_field() {
     let cases = [
         (json!({"model_type": "gpt2"}), "model_type"),

@@ -135,6 +135,7 @@ impl Run {
         let Some(rows) = d_embedded else { return Ok(()) };
         let embed = self.pass.model.layout().embed;
         let weight = &self.pass.weights[embed];
+        let rows = without_padding(rows, &packed.tokens, self.pass.model.config().pad_token_id)?;
         if let Some(sink) = &weight.sink {
             let mut gradient = sink.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             gradient.resize(weight.tensor.elem_count(), 0.0);
@@ -152,4 +153,12 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// Takes away what the padding token's embedding would learn, as transformers does (`padding_idx` of its embedding).
+fn without_padding(rows: Tensor, tokens: &[u32], padding: Option<u32>) -> Result<Tensor, LmError> {
+    let Some(padding) = padding.filter(|padding| tokens.contains(padding)) else { return Ok(rows) };
+    let keep = tokens.iter().map(|token| f32::from(u8::from(*token != padding))).collect();
+    let keep = Tensor::from_vec(keep, (tokens.len(), 1), rows.device())?.to_dtype(rows.dtype())?;
+    Ok(rows.broadcast_mul(&keep)?)
 }

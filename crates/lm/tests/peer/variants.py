@@ -98,6 +98,7 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     tokens = torch.randint(0, SIZES["vocab_size"], (1, LENGTH), generator=torch.Generator().manual_seed(3))
+    tokens[0, [7, -1]] = SIZES["pad_token_id"]  # its embedding is not trained, and no classifier reads it at the end
     failed = compared = 0
     for name, family, kind, changes in variants():
         torch.manual_seed(0)
