@@ -135,8 +135,9 @@ pub struct Kl {
     pub estimator: KlEstimator,
     /// β; 0 switches the term off.
     pub coefficient: NonNegative,
-    /// Multiplies the estimate by the ratio of the objective's level, with its gradient: the unbiased k3 of
-    /// DeepSeek-V3.2 (TRL: `use_bias_correction_kl`).
+    /// Multiplies the estimate by the ratio, with its gradient: the unbiased k3 of DeepSeek-V3.2 (TRL:
+    /// `use_bias_correction_kl`). The ratio is that of the objective's level, or the token's own where the level leaves
+    /// each token its gradient.
     #[serde(default)]
     pub weighted_by_ratio: bool,
     /// The one place.

@@ -127,6 +127,7 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
     fn tokens(&self, visit: &mut Visit<'_, '_, F>, mut range: Range<usize>, pooled: Option<F>) {
         let terms = visit.terms;
         let shared = pooled.map(|x| limited(x, self.limit));
+        let kl_by_own_ratio = shared.is_some() && self.kl.is_some_and(|kl| kl.weighted_by_ratio);
         let mut block = Block::new();
         while block.next(terms, &mut range) {
             match shared {
@@ -134,11 +135,22 @@ impl<'a, F: Real, S: TokenLoss<F>> Rules<'a, F, S> {
                 None => block.own_ratios(terms, self.limit),
             }
             self.policy_term(visit, &mut block, None);
+            let mut shared = shared;
+            if kl_by_own_ratio {
+                self.settle(visit, &block, shared.take());
+                (block.dratio, block.dlogp) = ([F::zero(); BLOCK], [F::zero(); BLOCK]);
+                block.own_ratios(terms, self.limit);
+            }
             self.kl_term(visit, &mut block);
-            let free = |k: usize| shared.unwrap_or_else(|| limited(block.log_ratio[k], self.limit)).1;
-            let through = |k: usize| if free(k) { block.dratio[k] } else { F::zero() };
-            block.update(&mut visit.out.dlogp, |k, _| through(k) + block.dlogp[k]);
+            self.settle(visit, &block, shared);
         }
+    }
+
+    /// Adds the derivatives of a block's tokens to those of the sequence; those through a ratio where it is not limited.
+    fn settle(&self, visit: &mut Visit<'_, '_, F>, block: &Block<F>, shared: Option<(F, bool)>) {
+        let free = |k: usize| shared.unwrap_or_else(|| limited(block.log_ratio[k], self.limit)).1;
+        let through = |k: usize| if free(k) { block.dratio[k] } else { F::zero() };
+        block.update(&mut visit.out.dlogp, |k, settled| settled + through(k) + block.dlogp[k]);
     }
 
     /// The tokens of a segment that share one ratio and its gradient.

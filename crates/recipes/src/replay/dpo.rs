@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tdrm_algo::preference::{PreferenceObjective, TokenPair};
-use tdrm_lm::{Model, PolicyCoefficients, Scores, Sequence, Trainer};
+use tdrm_lm::{Model, PolicyCoefficients, Sequence, Trainer};
 
 use super::Method;
 use super::grpo::setting;
@@ -12,16 +12,30 @@ use crate::RecipeError;
 /// The settings of a run, and its reference policy.
 pub(super) struct Dpo {
     objectives: Vec<(PreferenceObjective, f64)>,
+    weighted: bool,
     reference: Model,
+    sync: Option<Sync>,
     scale: f64,
+}
+
+/// A reference policy that follows: every so many steps, `ref ← (1 − α) ref + α policy`.
+struct Sync {
+    steps: usize,
+    alpha: f32,
+}
+
+/// The columns of all sequences of a batch, the chosen ones first.
+struct Columns<'a> {
+    logp: &'a [Vec<f64>],
+    ref_logp: &'a [Vec<f64>],
+    /// `ln Σ π²`, where pairs are weighted.
+    collision: &'a [Vec<f64>],
 }
 
 impl Dpo {
     /// The reference policy is the model that the run starts with.
     pub(super) fn new(trace: &Trace, model: &Model) -> Result<Self, RecipeError> {
-        if trace.flag("use_weighting") {
-            return Err(trace.wrong("config.use_weighting: expected false, got true".to_owned()));
-        }
+        let weighted = trace.flag("use_weighting");
         let beta = trace.number_or("beta", 0.1)?;
         let smoothing = trace.number_or("label_smoothing", 0.0)?;
         let divergence = match trace.texts("f_divergence_type").first().map_or("reverse_kl", String::as_str) {
@@ -70,23 +84,37 @@ impl Dpo {
         };
         let weights = trace.get("loss_weights").and_then(Value::as_array).cloned().unwrap_or_default();
         let tail_weight = trace.number("ld_alpha")?;
+        let weighting = if weighted { "wpo" } else { "equal" };
         let objective = |(i, kind): (usize, &String)| {
             let unknown = || trace.wrong(format!("config.loss_type: {kind} is not replayed"));
-            let value = json!({"loss": loss(kind).ok_or_else(unknown)?, "tail_weight": tail_weight});
+            let value =
+                json!({"loss": loss(kind).ok_or_else(unknown)?, "tail_weight": tail_weight, "weighting": weighting});
             let objective =
                 serde_json::from_value(value).map_err(|error| trace.wrong(format!("loss {kind}: {error}")))?;
             Ok((objective, weights.get(i).and_then(Value::as_f64).unwrap_or(1.0)))
         };
         let objectives = kinds.iter().enumerate().map(objective).collect::<Result<_, RecipeError>>()?;
-        Ok(Self { objectives, reference: model.snapshot()?, scale: 1.0 / trace.accumulation()? as f64 })
+        let sync = if trace.flag("sync_ref_model") {
+            let steps = trace.number_or("ref_model_sync_steps", 512.0)?;
+            Some(Sync { steps: steps.max(1.0) as usize, alpha: trace.number_or("ref_model_mixup_alpha", 0.6)? as f32 })
+        } else {
+            None
+        };
+        let scale = 1.0 / trace.accumulation()? as f64;
+        Ok(Self { objectives, weighted, reference: model.snapshot()?, sync, scale })
     }
 
     /// The loss and its derivatives in the log-probabilities of all sequences, the chosen ones first.
-    fn evaluate(&self, scores: &Scores, reference: &Scores) -> Result<(f64, Vec<Vec<f64>>), RecipeError> {
-        let pairs = scores.log_probs.len() / 2;
-        let (logp, ref_logp) = (&scores.log_probs, &reference.log_probs);
+    fn evaluate(&self, columns: &Columns<'_>) -> Result<(f64, Vec<Vec<f64>>), RecipeError> {
+        let Columns { logp, ref_logp, collision } = columns;
+        let pairs = logp.len() / 2;
+        let collisions = |i: usize| collision.get(i).map_or(&[][..], Vec::as_slice);
         let batch: Vec<_> = (0..pairs)
-            .map(|i| TokenPair::new(&logp[i], &logp[pairs + i], &ref_logp[i], &ref_logp[pairs + i]))
+            .map(|i| TokenPair {
+                collision_chosen: collisions(i),
+                collision_rejected: collisions(pairs + i),
+                ..TokenPair::new(&logp[i], &logp[pairs + i], &ref_logp[i], &ref_logp[pairs + i])
+            })
             .collect();
         let mut loss = 0.0;
         let mut derivatives: Vec<Vec<f64>> = logp.iter().map(|row| vec![0.0; row.len()]).collect();
@@ -108,20 +136,53 @@ impl Dpo {
 impl Method for Dpo {
     fn accumulate(&self, trainer: &mut Trainer, step: &MicroStep) -> Result<f64, RecipeError> {
         let batch = sequences(step)?;
-        let reference = self.reference.scores(&batch, 1.0)?;
+        let ref_logp = self.reference.scores(&batch, 1.0)?.log_probs;
+        let collision = if self.weighted {
+            batch.iter().map(|sequence| collisions(trainer.model(), sequence)).collect::<Result<_, _>>()?
+        } else {
+            Vec::new()
+        };
         let mut outcome = Ok(0.0);
-        trainer.accumulate_policy(&batch, 1.0, &mut |scores| match self.evaluate(scores, &reference) {
-            Ok((loss, log_probs)) => {
-                outcome = Ok(loss);
-                PolicyCoefficients { log_probs, entropies: Vec::new() }
-            }
-            Err(error) => {
-                outcome = Err(error);
-                PolicyCoefficients::default()
+        trainer.accumulate_policy(&batch, 1.0, &mut |scores| {
+            let columns = Columns { logp: &scores.log_probs, ref_logp: &ref_logp, collision: &collision };
+            match self.evaluate(&columns) {
+                Ok((loss, log_probs)) => {
+                    outcome = Ok(loss);
+                    PolicyCoefficients { log_probs, entropies: Vec::new() }
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    PolicyCoefficients::default()
+                }
             }
         })?;
         outcome
     }
+
+    fn stepped(&mut self, step: usize, model: &Model) -> Result<(), RecipeError> {
+        let Some(Sync { alpha, .. }) = self.sync.as_ref().filter(|sync| step.is_multiple_of(sync.steps)) else {
+            return Ok(());
+        };
+        for (name, _) in model.tensors() {
+            let (own, new) = (self.reference.tensor(name)?, model.tensor(name)?);
+            let mixed: Vec<f32> = own.iter().zip(&new).map(|(own, new)| (1.0 - alpha) * own + alpha * new).collect();
+            self.reference.set_tensor(name, &mixed)?;
+        }
+        Ok(())
+    }
+}
+
+/// `ln Σ_a π(a)²` at each token of a completion: twice the logits' normaliser against the normaliser of twice the logits.
+fn collisions(model: &Model, sequence: &Sequence) -> Result<Vec<f64>, RecipeError> {
+    let last = sequence.tokens.len().saturating_sub(1);
+    let before: Vec<usize> = (sequence.prompt_len.saturating_sub(1)..last).collect();
+    let logits = model.logits_at(&sequence.tokens, &before)?;
+    let normaliser = |row: &[f32], scale: f64| {
+        let largest = row.iter().copied().map(f64::from).fold(f64::NEG_INFINITY, f64::max);
+        scale * largest + row.iter().map(|z| (scale * (f64::from(*z) - largest)).exp()).sum::<f64>().ln()
+    };
+    let rows = logits.chunks_exact(model.config().vocab_size);
+    Ok(rows.map(|row| normaliser(row, 2.0) - 2.0 * normaliser(row, 1.0)).collect())
 }
 
 /// Takes the padding off; a completion is the end of its sequence.

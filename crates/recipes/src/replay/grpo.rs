@@ -37,13 +37,10 @@ struct Columns {
 
 impl Grpo {
     pub(super) fn new(trace: &Trace) -> Result<Self, RecipeError> {
-        for field in ["use_vllm", "mask_truncated_completions_in_loss", "use_adaptive_entropy"] {
+        for field in ["use_vllm", "use_adaptive_entropy"] {
             if trace.flag(field) {
                 return Err(trace.wrong(format!("config.{field}: expected false, got true")));
             }
-        }
-        if trace.number_or("top_entropy_quantile", 1.0)? < 1.0 || trace.get("off_policy_mask_threshold").is_some() {
-            return Err(trace.wrong("config: token filters are not replayed".to_owned()));
         }
         let accumulation = trace.accumulation()? as f64;
         let loss = trace.texts("loss_type").first().cloned().unwrap_or_else(|| "grpo".to_owned());
@@ -63,12 +60,23 @@ impl Grpo {
                 let gate = json!({"kind": "soft_gate", "tau_positive": positive, "tau_negative": negative});
                 (gate, json!("sequence_mean"))
             }
+            "vespo" => {
+                let gamma = json!({
+                    "kind": "vespo",
+                    "k_positive": trace.number_or("vespo_k_pos", 2.0)?,
+                    "lambda_positive": trace.number_or("vespo_lambda_pos", 3.0)?,
+                    "k_negative": trace.number_or("vespo_k_neg", 3.0)?,
+                    "lambda_negative": trace.number_or("vespo_lambda_neg", 2.0)?,
+                });
+                (gamma, placeholder)
+            }
             other => {
-                let expected = "grpo, bnpo, dr_grpo, dapo, luspo, cispo or sapo";
+                let expected = "grpo, bnpo, dr_grpo, dapo, luspo, cispo, sapo or vespo";
                 return Err(trace.wrong(format!("config.loss_type: expected {expected}, got {other}")));
             }
         };
         let ratio = match trace.texts("importance_sampling_level").first().map_or("token", String::as_str) {
+            "token" if loss == "vespo" => "sequence_sum_token",
             "token" => "token",
             "sequence" => "sequence_mean",
             other => {
@@ -79,8 +87,17 @@ impl Grpo {
         let beta = trace.number_or("beta", 0.0)?;
         let weighted = trace.flag("use_bias_correction_kl");
         let kl = json!({"estimator": "k3", "coefficient": beta, "weighted_by_ratio": weighted});
+        let mut filters = Vec::new();
+        let fraction = trace.number_or("top_entropy_quantile", 1.0)?;
+        if fraction < 1.0 {
+            filters.push(json!({"kind": "top_entropy", "fraction": fraction}));
+        }
+        if let Some(threshold) = trace.number("off_policy_mask_threshold")? {
+            filters.push(json!({"kind": "off_policy_sequence", "threshold": threshold}));
+        }
         let objective = json!({
             "ratio": ratio,
+            "filters": filters,
             "surrogate": surrogate,
             "aggregation": aggregation,
             "kl": if beta > 0.0 { kl } else { Value::Null },
@@ -96,7 +113,7 @@ impl Grpo {
                 let missing = || trace.wrong("config.max_completion_length: expected a number, got nothing".to_owned());
                 (Denominator::Length(longest.ok_or_else(missing)?), 1.0 / accumulation)
             }
-            "dapo" | "cispo" => {
+            "dapo" | "cispo" | "vespo" => {
                 let share = accumulation / trace.number_or("steps_per_generation", accumulation)?;
                 (Denominator::Items(share), 1.0)
             }

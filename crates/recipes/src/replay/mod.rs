@@ -52,10 +52,14 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Whether losses agree within 1e-5, gradient norms within 1e-3 relative, and final weights within 1e-4.
+    /// Whether losses agree within 1e-5 (relative where they are above 1), gradient norms within 1e-3 relative, and final
+    /// weights within 1e-4.
+    ///
+    /// Weights whose gradient is zero but for rounding differ by as much as `AdamW` moves them, whatever computes them: key
+    /// biases of coordinates that are not rotated, as half of them are in GLM.
     #[must_use]
     pub fn agrees(&self) -> bool {
-        self.max_loss_difference <= 1e-5
+        self.steps.iter().all(|s| (s.loss - s.reference_loss).abs() <= 1e-5 * s.reference_loss.abs().max(1.0))
             && self.max_grad_norm_difference <= 1e-3
             && self.max_weight_difference.is_none_or(|difference| difference <= 1e-4)
     }
@@ -65,6 +69,11 @@ impl Replay {
 trait Method {
     /// Adds the gradient of the micro-batch's loss; returns the loss.
     fn accumulate(&self, trainer: &mut Trainer, step: &MicroStep) -> Result<f64, RecipeError>;
+
+    /// Is told of each step of the optimiser, from 1.
+    fn stepped(&mut self, _step: usize, _model: &Model) -> Result<(), RecipeError> {
+        Ok(())
+    }
 }
 
 /// Replays a trace from the weights that the run started with.
@@ -73,7 +82,7 @@ trait Method {
 /// If a file is missing or malformed, or the trace uses a trainer or a setting that we do not have.
 pub fn replay(path: &Path, model: Model) -> Result<Replay, RecipeError> {
     let trace = Trace::read(path)?;
-    let method: Box<dyn Method> = match trace.trainer.as_str() {
+    let mut method: Box<dyn Method> = match trace.trainer.as_str() {
         "GRPOTrainer" => Box::new(grpo::Grpo::new(&trace)?),
         "DPOTrainer" => Box::new(dpo::Dpo::new(&trace, &model)?),
         other => return Err(trace.wrong(format!("trainer: expected GRPOTrainer or DPOTrainer, got {other}"))),
@@ -90,10 +99,12 @@ pub fn replay(path: &Path, model: Model) -> Result<Replay, RecipeError> {
             reference_loss += micro_step.loss;
         }
         let report = trainer.step()?;
+        method.stepped(i + 1, trainer.model())?;
         steps.push(ReplayedStep {
             step: i + 1,
             loss,
-            reference_loss,
+            // What the trainers record of a micro-batch is divided by their number in some and not in others.
+            reference_loss: logged.loss.unwrap_or(reference_loss),
             grad_norm: report.gradient_norm,
             reference_grad_norm: logged.grad_norm,
             learning_rate: report.learning_rate,

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use tdrm_lm::Optimiser;
 
@@ -17,6 +18,7 @@ pub(super) struct Trace {
     pub(super) trainer: String,
     config: Map<String, Value>,
     pub(super) micro_steps: Vec<MicroStep>,
+    #[serde(deserialize_with = "steps")]
     pub(super) log_history: Vec<Logged>,
 }
 
@@ -24,7 +26,15 @@ pub(super) struct Trace {
 #[derive(Debug, Deserialize)]
 pub(super) struct Logged {
     pub(super) learning_rate: f64,
+    pub(super) loss: Option<f64>,
     pub(super) grad_norm: Option<f64>,
+}
+
+/// The entries about steps: a log also has evaluations, and a summary in the end.
+fn steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Logged>, D::Error> {
+    let entries = Vec::<Map<String, Value>>::deserialize(deserializer)?;
+    let steps = entries.into_iter().filter(|entry| entry.contains_key("learning_rate"));
+    steps.map(|entry| serde_json::from_value(Value::Object(entry)).map_err(D::Error::custom)).collect()
 }
 
 /// The tensors of a micro-batch, `[B][T]`, as the trainer had them; masks are 0 and 1.
