@@ -306,6 +306,31 @@ proptest! {
     }
 
     #[test]
+    fn a_kl_is_weighted_by_the_tokens_own_ratio_where_tokens_keep_their_gradient(mut batch in sequences()) {
+        let weighted = Kl { weighted_by_ratio: true, ..Kl::in_loss(KlEstimator::K3, unit(0.1)) };
+        let objective = |level| Objective { ratio: level, ..Preset::Vespo.objective().with_kl(weighted) };
+        let levels = [RatioLevel::Token, RatioLevel::SequenceMeanToken, RatioLevel::SequenceSumToken];
+        // With the policy term the KL adds up; without advantages it stands alone.
+        let kl = |batch: &[Owned]| {
+            levels.map(|level| {
+                let (both, policy) = (evaluate(&objective(level), batch), evaluate(&Objective { kl: None, ..objective(level) }, batch));
+                let terms = both.coefficients.log_probs.iter().flatten().zip(policy.coefficients.log_probs.iter().flatten());
+                (both.loss - policy.loss, terms.map(|(both, policy)| both - policy).collect::<Vec<f64>>())
+            })
+        };
+        let with_policy = kl(&batch);
+        for sequence in &mut batch {
+            sequence.advantages.fill(0.0);
+        }
+        let [token, ..] = &kl(&batch);
+        for (loss, coefficients) in &with_policy {
+            prop_assert!((loss - token.0).abs() < 1e-9 * (1.0 + token.0.abs()), "{loss} {}", token.0);
+            let close = coefficients.iter().zip(&token.1).all(|(a, b)| (a - b).abs() < 1e-9 * (1.0 + b.abs()));
+            prop_assert!(close, "{coefficients:?} {:?}", token.1);
+        }
+    }
+
+    #[test]
     fn step_levels_are_sequence_levels_of_their_steps(batch in sequences()) {
         // A sequence cut into two steps, and the two steps as sequences of their own, under a constant denominator.
         let constant = Aggregation::Constant { denominator: Positive::new(3.0).unwrap() };

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
 use tdrm_lm::{Engine, Model};
 use tdrm_recipes::replay::replay;
 
@@ -27,6 +28,44 @@ fn runs_of_trl_are_reproduced() {
             assert!(replayed.max_weight_difference.is_some());
         }
     }
+}
+
+/// Runs of `peer/traces.py`: VESPO with both token filters, a weighted KL and an entropy bonus; two losses of pairs with
+/// WPO's weights, shortened tails and a reference that follows. Both accumulate two micro-batches.
+#[test]
+fn settings_of_trl_work_together() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for name in ["grpo_together", "dpo_together"] {
+        for engine in [Engine::Fused, Engine::Composed] {
+            let model = Model::load(&here.join("data/replayed")).unwrap().with_engine(engine);
+            let replayed = replay(&here.join(format!("golden/traces/{name}.json")), model).unwrap();
+            assert!(replayed.agrees(), "{name} on {engine:?}: {replayed:#?}");
+            assert!(replayed.max_weight_difference.is_some());
+        }
+    }
+}
+
+#[test]
+fn a_setting_that_is_not_replayed_is_refused_by_name() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let model = Model::load(&here.join("data/replayed")).unwrap();
+    let text = std::fs::read_to_string(here.join("golden/traces/grpo_together.json")).unwrap();
+    let path = std::env::temp_dir().join(format!("tdrm-replay-setting-{}.json", std::process::id()));
+    for (field, value) in [
+        ("use_vllm", json!(true)),
+        ("use_adaptive_entropy", json!(true)),
+        ("optim", json!("adafactor")),
+        ("loss_type", json!("another")),
+        ("importance_sampling_level", json!("word")),
+        ("beta", json!([])),
+    ] {
+        let mut trace: Value = serde_json::from_str(&text).unwrap();
+        trace["config"][field] = value;
+        std::fs::write(&path, trace.to_string()).unwrap();
+        let error = replay(&path, model.clone()).unwrap_err().to_string();
+        assert!(error.contains(&format!("config.{field}: expected")), "{error}");
+    }
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]

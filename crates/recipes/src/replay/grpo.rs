@@ -42,83 +42,26 @@ impl Grpo {
                 return Err(trace.wrong(format!("config.{field}: expected false, got true")));
             }
         }
-        let accumulation = trace.accumulation()? as f64;
-        let loss = trace.texts("loss_type").first().cloned().unwrap_or_else(|| "grpo".to_owned());
-        let low = trace.number_or("epsilon", 0.2)?;
-        let high = trace.number_or("epsilon_high", low)?;
-        let clip = json!({"kind": "ppo_clip", "low": low, "high": high, "dual": trace.number("delta")?});
-        let placeholder = json!({"kind": "constant", "denominator": 1.0});
-        let (surrogate, aggregation) = match loss.as_str() {
-            "grpo" => (clip, json!("sequence_mean")),
-            "bnpo" => (clip, json!("token_mean")),
-            "luspo" => (clip, json!("sequence_mean_token_sum")),
-            "dr_grpo" | "dapo" => (clip, placeholder),
-            "cispo" => (json!({"kind": "cispo", "high": high, "convention": "absolute"}), placeholder),
-            "sapo" => {
-                let positive = trace.number_or("sapo_temperature_pos", 1.0)?;
-                let negative = trace.number_or("sapo_temperature_neg", 1.05)?;
-                let gate = json!({"kind": "soft_gate", "tau_positive": positive, "tau_negative": negative});
-                (gate, json!("sequence_mean"))
-            }
-            "vespo" => {
-                let gamma = json!({
-                    "kind": "vespo",
-                    "k_positive": trace.number_or("vespo_k_pos", 2.0)?,
-                    "lambda_positive": trace.number_or("vespo_lambda_pos", 3.0)?,
-                    "k_negative": trace.number_or("vespo_k_neg", 3.0)?,
-                    "lambda_negative": trace.number_or("vespo_lambda_neg", 2.0)?,
-                });
-                (gamma, placeholder)
-            }
-            other => {
-                let expected = "grpo, bnpo, dr_grpo, dapo, luspo, cispo, sapo or vespo";
-                return Err(trace.wrong(format!("config.loss_type: expected {expected}, got {other}")));
-            }
-        };
-        let ratio = match trace.texts("importance_sampling_level").first().map_or("token", String::as_str) {
-            "token" if loss == "vespo" => "sequence_sum_token",
-            "token" => "token",
-            "sequence" => "sequence_mean",
-            other => {
-                let field = "importance_sampling_level";
-                return Err(trace.wrong(format!("config.{field}: expected token or sequence, got {other}")));
-            }
-        };
+        let loss = trace.texts("loss_type").first().cloned().unwrap_or_else(|| "dapo".to_owned());
+        let (surrogate, aggregation) = policy_term(trace, &loss)?;
+        let (denominator, scale) = divisor(trace, &loss)?;
         let beta = trace.number_or("beta", 0.0)?;
-        let weighted = trace.flag("use_bias_correction_kl");
+        let weighted = trace.flag_or("use_bias_correction_kl", true);
         let kl = json!({"estimator": "k3", "coefficient": beta, "weighted_by_ratio": weighted});
-        let mut filters = Vec::new();
-        let fraction = trace.number_or("top_entropy_quantile", 1.0)?;
-        if fraction < 1.0 {
-            filters.push(json!({"kind": "top_entropy", "fraction": fraction}));
-        }
-        if let Some(threshold) = trace.number("off_policy_mask_threshold")? {
-            filters.push(json!({"kind": "off_policy_sequence", "threshold": threshold}));
-        }
+        // The entropy bonus is a mean over a micro-batch's tokens, whatever the rest is divided by.
+        let entropy = trace.number_or("entropy_coef", 0.0)? / trace.accumulation()? as f64 / scale;
         let objective = json!({
-            "ratio": ratio,
-            "filters": filters,
+            "ratio": ratio(trace, &loss)?,
+            "filters": filters(trace)?,
             "surrogate": surrogate,
             "aggregation": aggregation,
             "kl": if beta > 0.0 { kl } else { Value::Null },
-            "entropy_coefficient": trace.number_or("entropy_coef", 0.0)?,
+            "entropy_coefficient": entropy,
             "entropy_aggregation": "token_mean",
         });
         let objective: Objective =
             serde_json::from_value(objective).map_err(|error| trace.wrong(format!("objective: {error}")))?;
         let objective = Objective { log_ratio_limit: None, ..objective };
-        let (denominator, scale) = match loss.as_str() {
-            "dr_grpo" => {
-                let longest = trace.number("max_completion_length")?;
-                let missing = || trace.wrong("config.max_completion_length: expected a number, got nothing".to_owned());
-                (Denominator::Length(longest.ok_or_else(missing)?), 1.0 / accumulation)
-            }
-            "dapo" | "cispo" | "vespo" => {
-                let share = accumulation / trace.number_or("steps_per_generation", accumulation)?;
-                (Denominator::Items(share), 1.0)
-            }
-            _ => (Denominator::Own, 1.0 / accumulation),
-        };
         let temperature = trace.number_or("temperature", 1.0)? as f32;
         Ok(Self { objective, temperature, scale, denominator })
     }
@@ -134,6 +77,76 @@ impl Grpo {
         let wrong = |error: serde_json::Error| setting("num_items_in_batch", "a positive number", &error.to_string());
         Ok(Objective { aggregation: aggregation.map_err(wrong)?, ..self.objective.clone() })
     }
+}
+
+/// The surrogate of a loss and its aggregation, which is a placeholder where the divisor comes from the trace.
+fn policy_term(trace: &Trace, loss: &str) -> Result<(Value, Value), RecipeError> {
+    let low = trace.number_or("epsilon", 0.2)?;
+    let high = trace.number_or("epsilon_high", low)?;
+    let clip = json!({"kind": "ppo_clip", "low": low, "high": high, "dual": trace.number("delta")?});
+    let placeholder = json!({"kind": "constant", "denominator": 1.0});
+    Ok(match loss {
+        "grpo" => (clip, json!("sequence_mean")),
+        "bnpo" => (clip, json!("token_mean")),
+        "luspo" => (clip, json!("sequence_mean_token_sum")),
+        "dr_grpo" | "dapo" => (clip, placeholder),
+        "cispo" => (json!({"kind": "cispo", "high": high, "convention": "absolute"}), placeholder),
+        "sapo" => {
+            let positive = trace.number_or("sapo_temperature_pos", 1.0)?;
+            let negative = trace.number_or("sapo_temperature_neg", 1.05)?;
+            let gate = json!({"kind": "soft_gate", "tau_positive": positive, "tau_negative": negative});
+            (gate, json!("sequence_mean"))
+        }
+        "vespo" => {
+            let gamma = json!({
+                "kind": "vespo",
+                "k_positive": trace.number_or("vespo_k_pos", 2.0)?,
+                "lambda_positive": trace.number_or("vespo_lambda_pos", 3.0)?,
+                "k_negative": trace.number_or("vespo_k_neg", 3.0)?,
+                "lambda_negative": trace.number_or("vespo_lambda_neg", 2.0)?,
+            });
+            (gamma, placeholder)
+        }
+        other => {
+            let expected = "grpo, bnpo, dr_grpo, dapo, luspo, cispo, sapo or vespo";
+            return Err(trace.wrong(format!("config.loss_type: expected {expected}, got {other}")));
+        }
+    })
+}
+
+/// The level of the importance ratio.
+fn ratio(trace: &Trace, loss: &str) -> Result<&'static str, RecipeError> {
+    match trace.texts("importance_sampling_level").first().map_or("token", String::as_str) {
+        "token" if loss == "vespo" => Ok("sequence_sum_token"),
+        "token" => Ok("token"),
+        "sequence" => Ok("sequence_mean"),
+        other => {
+            let field = "importance_sampling_level";
+            Err(trace.wrong(format!("config.{field}: expected token or sequence, got {other}")))
+        }
+    }
+}
+
+/// Which tokens take part.
+fn filters(trace: &Trace) -> Result<Vec<Value>, RecipeError> {
+    let fraction = trace.number_or("top_entropy_quantile", 1.0)?;
+    let entropy = (fraction < 1.0).then(|| json!({"kind": "top_entropy", "fraction": fraction}));
+    let threshold = trace.number("off_policy_mask_threshold")?;
+    let mask = threshold.map(|threshold| json!({"kind": "off_policy_sequence", "threshold": threshold}));
+    Ok(entropy.into_iter().chain(mask).collect())
+}
+
+/// What the loss of a micro-batch is divided by, and multiplied by for accumulation.
+fn divisor(trace: &Trace, loss: &str) -> Result<(Denominator, f64), RecipeError> {
+    let accumulation = trace.accumulation()? as f64;
+    Ok(match loss {
+        "dr_grpo" => (Denominator::Length(trace.number_or("max_completion_length", 512.0)?), 1.0 / accumulation),
+        "dapo" | "cispo" | "vespo" => {
+            let share = accumulation / trace.number_or("steps_per_generation", accumulation)?;
+            (Denominator::Items(share), 1.0)
+        }
+        _ => (Denominator::Own, 1.0 / accumulation),
+    })
 }
 
 impl Method for Grpo {

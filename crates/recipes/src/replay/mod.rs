@@ -3,7 +3,8 @@
 //! A trace is a JSON file with the trainer's settings, every tensor of every micro-batch, and what the trainer logged:
 //! `trainer`, `config`, `micro_steps` and `log_history` (loss, gradient norm and learning rate of each step), and beside
 //! it `<name>.final.safetensors` with the weights in the end. Log-probabilities, losses, gradients and steps are ours;
-//! of the trace only inputs, advantages and behaviour log-probabilities are used, and the learning rates.
+//! of the trace only inputs, advantages and behaviour log-probabilities are used, and the learning rates. A setting that
+//! a trace does not have is TRL 1.16's default.
 
 mod dpo;
 mod grpo;

@@ -100,7 +100,12 @@ impl Trace {
 
     /// A truth value, which may be written as Python writes it.
     pub(super) fn flag(&self, field: &str) -> bool {
-        self.get(field).is_some_and(|value| *value == Value::Bool(true) || value.as_str() == Some("True"))
+        self.flag_or(field, false)
+    }
+
+    /// A truth value with a default.
+    pub(super) fn flag_or(&self, field: &str, default: bool) -> bool {
+        self.get(field).map_or(default, |value| *value == Value::Bool(true) || value.as_str() == Some("True"))
     }
 
     /// Texts: one, a list, or a list as Python prints it.
@@ -127,6 +132,9 @@ impl Trace {
 
     /// AdamW as the trainer had it; learning rates come from the log.
     pub(super) fn optimiser(&self) -> Result<Optimiser, RecipeError> {
+        if let Some(other) = self.texts("optim").first().filter(|name| !name.to_lowercase().contains("adamw_torch")) {
+            return Err(self.wrong(format!("config.optim: expected adamw_torch, got {other}")));
+        }
         Ok(Optimiser {
             beta1: self.number_or("adam_beta1", 0.9)? as f32,
             beta2: self.number_or("adam_beta2", 0.999)? as f32,

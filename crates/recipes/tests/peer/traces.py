@@ -4,12 +4,17 @@
     cargo build --release
     /tmp/venv/bin/python crates/recipes/tests/peer/traces.py target/release/tdrm
 
+With `--keep DIR` and names it records those runs only and leaves them in DIR, as for the tests of this crate:
+
+    traces.py --keep crates/recipes/tests "grpo together" "dpo together"
+
 Each run trains a small random model for a few steps. Prints the largest difference of losses, gradient norms (relative)
 and final weights of each, and ends with status 1 if tdrm says that one does not agree. Not run by CI, which has no TRL.
 """
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,10 +30,10 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast, TrainerCallback
 
-VOCABULARY = 61
+VOCABULARY = 31
 SIZES = dict(
     vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-    num_key_value_heads=2, max_position_embeddings=64, initializer_range=0.2, pad_token_id=0, eos_token_id=1, bos_token_id=2,
+    num_key_value_heads=2, max_position_embeddings=64, initializer_range=0.1, pad_token_id=0, eos_token_id=1, bos_token_id=2,
 )  # fmt: skip
 COMMON = dict(
     learning_rate=5e-4, max_steps=4, logging_steps=1, save_strategy="no", report_to="none", use_cpu=True, bf16=False,
@@ -68,7 +73,8 @@ def runs():
     yield "grpo sapo temperatures", "grpo", "qwen2", dict(TWICE, loss_type="sapo", sapo_temperature_pos=0.7, sapo_temperature_neg=2.0)
     gamma = dict(vespo_k_pos=1.5, vespo_lambda_pos=2.0, vespo_k_neg=2.5, vespo_lambda_neg=1.0)
     yield "grpo vespo gammas", "grpo", "qwen2", dict(TWICE, loss_type="vespo", **gamma)
-    yield "grpo entropy of the top", "grpo", "qwen2", dict(TWICE, top_entropy_quantile=0.4, entropy_coef=0.1)
+    # Behind equal prefixes entropies are equal: a cut among those, as at 0.4 here, is decided by rounding.
+    yield "grpo entropy of the top", "grpo", "qwen2", dict(TWICE, top_entropy_quantile=0.35, entropy_coef=0.1)
     yield "grpo temperature", "grpo", "qwen2", dict(TWICE, temperature=0.7, beta=0.1)
     yield "grpo raw advantages", "grpo", "qwen2", dict(TWICE, scale_rewards="none")
     yield "grpo batch advantages", "grpo", "qwen2", dict(TWICE, scale_rewards="batch")
@@ -97,7 +103,35 @@ def runs():
     yield "dpo precomputed", "dpo", "qwen2", dict(precompute_ref_log_probs=True)
     yield "dpo short", "dpo", "qwen2", dict(max_length=12)
     yield "dpo weighted", "dpo", "qwen2", dict(use_weighting=True)
+    everything = dict(loss_type="vespo", top_entropy_quantile=0.7, off_policy_mask_threshold=0.02, beta=0.1, entropy_coef=0.05)
+    yield "grpo together", "grpo", "qwen2", dict(TWICE, **everything, gradient_accumulation_steps=2, per_device_train_batch_size=4)
+    everything = dict(loss_type=["sigmoid", "bco_pair"], use_weighting=True, sync_ref_model=True, ref_model_sync_steps=2, ld_alpha=0.5)
+    yield "dpo together", "dpo", "qwen2", dict(**everything, gradient_accumulation_steps=2, per_device_train_batch_size=4)
+    yield from mixtures(24)
     yield "dpo synchronised", "dpo", "qwen2", dict(sync_ref_model=True, ref_model_sync_steps=2, ref_model_mixup_alpha=0.7)
+
+
+def mixtures(count):
+    """Settings drawn together, as people set them."""
+    rng = random.Random(11)
+    grpo = dict(
+        loss_type=["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "vespo"], num_iterations=[1, 2], beta=[0.0, 0.05],
+        use_bias_correction_kl=[True, False], gradient_accumulation_steps=[1, 2], steps_per_generation=[2, 4], epsilon_high=[None, 0.3],
+        delta=[None, None, 1.4], temperature=[1.0, 0.8], top_entropy_quantile=[1.0, 0.45], off_policy_mask_threshold=[None, 0.02],
+        entropy_coef=[0.0, 0.02], mask_truncated_completions=[False, True], scale_rewards=["group", "batch", "none"], weight_decay=[0.0, 0.1],
+        importance_sampling_level=["token", "token", "sequence"], max_grad_norm=[1.0, 0.2],
+    )  # fmt: skip
+    dpo = dict(
+        loss_type=[["sigmoid"], ["ipo"], ["robust"], ["aot"], ["apo_zero"], ["sigmoid", "bco_pair"], ["hinge", "nca_pair"]], beta=[0.1, 0.3],
+        label_smoothing=[0.05, 0.1], gradient_accumulation_steps=[1, 2], ld_alpha=[None, 0.5], use_weighting=[False, True],
+        sync_ref_model=[False, True], ref_model_sync_steps=[1, 2], weight_decay=[0.0, 0.1], max_grad_norm=[1.0, 0.2],
+    )  # fmt: skip
+    for i in range(count):
+        for trainer, choices in (("grpo", grpo), ("dpo", dpo)):
+            settings = {name: rng.choice(values) for name, values in choices.items()}
+            if settings["loss_type"] == "vespo":
+                settings["importance_sampling_level"] = "token"
+            yield f"{trainer} mixture {i}", trainer, "qwen2", settings
 
 
 class Recorder(TrainerCallback):
@@ -145,7 +179,7 @@ def record(trainer, family, settings, folder):
     tokenizer().save_pretrained(folder / "model")
     shared = {**COMMON, "output_dir": str(folder / "out"), **settings}
     if trainer == "grpo":
-        args = trl.GRPOConfig(**{"num_generations": 4, "max_completion_length": 14, "beta": 0.0, **shared})
+        args = trl.GRPOConfig(**{"num_generations": 4, "max_completion_length": 20, "beta": 0.0, **shared})
         data = Dataset.from_dict({"prompt": [text(rng, 2, 8) for _ in range(64)]})
         run = trl.GRPOTrainer(model=str(folder / "model"), reward_funcs=odd, args=args, train_dataset=data, processing_class=tokenizer())
     else:
@@ -166,8 +200,27 @@ def record(trainer, family, settings, folder):
     save_file(weights, folder / "trace.final.safetensors")
 
 
+def keep(folder, names):
+    """Records runs for tests: `golden/traces` with what TRL made, `data/replayed` with the model that all of them start from."""
+    (folder / "golden/traces").mkdir(parents=True, exist_ok=True)
+    made_by = f"peer/traces.py, TRL {trl.__version__}, transformers {transformers.__version__}, torch {torch.__version__}, f32, CPU"
+    for name, trainer, family, settings in runs():
+        if name not in names:
+            continue
+        with tempfile.TemporaryDirectory() as made:
+            made, trace = Path(made), folder / "golden/traces" / name.replace(" ", "_")
+            record(trainer, family, settings, made)
+            trace.with_suffix(".json").write_text(json.dumps({"made_by": made_by, **json.loads((made / "trace.json").read_text())}))
+            shutil.copy(made / "trace.final.safetensors", trace.with_suffix(".final.safetensors"))
+            (folder / "data/replayed").mkdir(parents=True, exist_ok=True)
+            for file in ("config.json", "model.safetensors"):
+                shutil.copy(made / "model" / file, folder / "data/replayed" / file)
+
+
 def main():
     transformers.logging.set_verbosity_error()
+    if sys.argv[1] == "--keep":
+        return keep(Path(sys.argv[2]), sys.argv[3:])
     wanted = sys.argv[2] if len(sys.argv) > 2 else ""
     agreed = compared = 0
     for name, trainer, family, settings in runs():
@@ -177,10 +230,16 @@ def main():
             folder = Path(folder)
             with open(os.devnull, "w") as quiet:
                 stdout, sys.stdout = sys.stdout, quiet
+                failure = None
                 try:
                     record(trainer, family, settings, folder)
+                except (RuntimeError, ValueError) as error:  # some settings do not go together in TRL
+                    failure = str(error)
                 finally:
                     sys.stdout = stdout
+            if failure:
+                print(f"{name:32} TRL does not run it: {failure[:80]}", flush=True)
+                continue
             command = [sys.argv[1], "train", "replay", folder / "trace.json", "--model", folder / "model"]
             run = subprocess.run(command, capture_output=True, text=True)
         compared += 1
