@@ -24,7 +24,7 @@ pub(crate) fn lm(command: LmCommand) -> Result<()> {
         }
         LmCommand::Generate(args) => generate(&args),
         LmCommand::Grads { checkpoint, input } => {
-            let mut trainer = Trainer::new(load(&checkpoint)?, Optimiser::adamw(0.0))?;
+            let mut trainer = Trainer::new(load(&checkpoint)?, Optimiser::adamw(0.0))?.with_dropout(false);
             answer(&input, |Tokens { tokens }| grads(&mut trainer, tokens))
         }
         LmCommand::Encode { model, input } => {

@@ -6,7 +6,7 @@ mod rope;
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tdrm_kernels::attention::Heads;
 use tdrm_kernels::batch::Limits;
 use tdrm_kernels::rope::Pairs;
@@ -218,6 +218,26 @@ impl ModelConfig {
             return Err(LmError::config("parameters in all", "at most 2^40", config.parameters()));
         }
         Ok(Self { source, ..config })
+    }
+
+    /// The same body under a head for labels.
+    pub(crate) fn with_labels(&self, head: HeadKind) -> Result<Self, LmError> {
+        let (class, labels) = match head {
+            HeadKind::TokenClassification { labels } => ("ForTokenClassification", labels),
+            HeadKind::SequenceClassification { labels } => ("ForSequenceClassification", labels),
+            _ => return Err(LmError::setting("head", "one for labels", format!("{head:?}"))),
+        };
+        let stem = self.architecture.split("For").next().unwrap_or_default();
+        let mut source = self.source.clone();
+        source.insert("architectures".to_owned(), json!([format!("{stem}{class}")]));
+        source.remove("num_labels");
+        let names = (0..labels).map(|i| (i.to_string(), json!(format!("LABEL_{i}"))));
+        source.insert("id2label".to_owned(), Value::Object(names.collect()));
+        source.insert(
+            "label2id".to_owned(),
+            Value::Object((0..labels).map(|i| (format!("LABEL_{i}"), json!(i))).collect()),
+        );
+        Self::from_value(Value::Object(source))
     }
 
     /// A `config.json` that transformers reads: the file that was read, with weights declared as 32-bit floats.

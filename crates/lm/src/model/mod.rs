@@ -124,6 +124,18 @@ impl Model {
         Ok(Self { layout: Arc::new(layout), parameters, ..self })
     }
 
+    /// The body of a causal language model under a head for labels, which is zero.
+    pub(crate) fn with_labels(self, head: HeadKind) -> Result<Self, LmError> {
+        let config = self.config.with_labels(head)?;
+        let layout = Layout::new(&config, ValueHead::Absent);
+        let mut parameters = self.parameters;
+        parameters.truncate(layout.norm + 1);
+        for spec in &layout.specs[parameters.len()..] {
+            parameters.push(self.storage.variable(vec![0.0; spec.len()], spec.shape.as_slice())?);
+        }
+        Ok(Self { config: Arc::new(config), layout: Arc::new(layout), parameters, ..self })
+    }
+
     fn assemble(
         config: ModelConfig,
         layout: Layout,

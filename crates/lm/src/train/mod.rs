@@ -54,26 +54,24 @@ pub struct Trainer {
     slots: Vec<Slot>,
     step: u64,
     checkpointing: bool,
+    dropout: bool,
     seed: Seed,
     /// Micro-batches since the last step.
     micro_batch: u64,
 }
 
 impl Trainer {
-    /// Starts with zero moments. An adapter is trained alone, together with the head for scores; without one, everything.
+    /// Starts with zero moments. An adapter is trained with what belongs to it: the head for scores, and tensors that it
+    /// was loaded with; without one, everything.
     ///
     /// # Errors
     /// If a setting is out of its range.
     pub fn new(model: Model, optimiser: Optimiser) -> Result<Self, LmError> {
         optimiser.check()?;
-        let base = model.layout().specs.len();
-        let adapted = model.adapter.is_some();
-        let trained =
-            |id: usize, name: &str| !adapted || id >= base || !name.starts_with("model.") && name != "lm_head.weight";
-        let slot = |(id, spec)| Slot::new(spec, model.storage(), |name| trained(id, name));
-        let slots = model.specs().enumerate().map(slot).collect();
+        let trained = |name: &str| model.adapter.as_ref().is_none_or(|adapter| adapter.trains(name));
+        let slots = model.specs().map(|spec| Slot::new(spec, model.storage(), trained)).collect();
         let seed = Seed::root(0);
-        Ok(Self { model, optimiser, slots, step: 0, checkpointing: false, seed, micro_batch: 0 })
+        Ok(Self { model, optimiser, slots, step: 0, checkpointing: false, dropout: true, seed, micro_batch: 0 })
     }
 
     /// Trains only the tensors whose names satisfy `trained`; the others stay as they are, weight decay included.
@@ -98,6 +96,12 @@ impl Trainer {
     #[must_use]
     pub fn with_checkpointing(self, checkpointing: bool) -> Self {
         Self { checkpointing, ..self }
+    }
+
+    /// Trains without an adapter's dropout, or with it, as it does at first.
+    #[must_use]
+    pub fn with_dropout(self, dropout: bool) -> Self {
+        Self { dropout, ..self }
     }
 
     /// Randomness of an adapter's dropout.
@@ -260,7 +264,9 @@ impl Trainer {
         let weights = self.slots.iter().zip(self.model.parameters()).map(|(slot, p)| slot.weight(engine, p)).collect();
         let seed = self.seed.child(self.step).child(self.micro_batch);
         self.micro_batch += 1;
-        Run::new(Pass::new(&self.model, weights).with_dropout(seed), packed, self.checkpointing)
+        let pass = Pass::new(&self.model, weights);
+        let pass = if self.dropout { pass.with_dropout(seed) } else { pass };
+        Run::new(pass, packed, self.checkpointing)
     }
 
     /// Adds gradients that candle found.

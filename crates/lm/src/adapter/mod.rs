@@ -6,20 +6,22 @@
 //!
 //! Files are PEFT's: `adapter_config.json` and `adapter_model.safetensors`.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+mod peft;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use candle_core::{DType, Tensor, Var};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use tdrm_core::Seed;
 
 use crate::LmError;
 use crate::model::Model;
 use crate::ops::{Form, Weight};
-use crate::weights::{self, Checkpoint, Fresh, Id, Part, Spec};
+use crate::weights::{Fresh, Id, Part, Spec};
+use peft::PREFIX;
 
 /// Settings of a low-rank adapter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,8 +45,7 @@ impl LoraConfig {
     /// The factor s.
     #[must_use]
     pub fn scale(&self) -> f64 {
-        let rank = self.rank as f64;
-        self.alpha / if self.rank_stabilised { rank.sqrt() } else { rank }
+        scale(self.alpha, self.rank, self.rank_stabilised)
     }
 
     fn check(&self) -> Result<(), LmError> {
@@ -59,56 +60,12 @@ impl LoraConfig {
         }
         Ok(())
     }
+}
 
-    /// Reads PEFT's `adapter_config.json`.
-    fn load(path: &Path) -> Result<Self, LmError> {
-        let text = fs::read_to_string(path).map_err(LmError::io(path))?;
-        let file: Value = serde_json::from_str(&text).map_err(LmError::json(path))?;
-        let wrong = |what: &str, expected: &str| {
-            LmError::setting(&format!("{}, {what}", path.display()), expected, file.get(what).unwrap_or(&Value::Null))
-        };
-        for (field, plain) in [("use_dora", json!(false)), ("fan_in_fan_out", json!(false)), ("bias", json!("none"))] {
-            if file.get(field).is_some_and(|value| !value.is_null() && *value != plain) {
-                return Err(wrong(field, &plain.to_string()));
-            }
-        }
-        for field in ["rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform"] {
-            let empty = |value: &Value| {
-                value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty) || *value == json!([])
-            };
-            if file.get(field).is_some_and(|value| !empty(value)) {
-                return Err(wrong(field, "nothing"));
-            }
-        }
-        let targets = file.get("target_modules").and_then(Value::as_array);
-        let targets = targets.and_then(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect());
-        let config = Self {
-            rank: file.get("r").and_then(Value::as_u64).ok_or_else(|| wrong("r", "an integer"))? as usize,
-            alpha: file.get("lora_alpha").and_then(Value::as_f64).ok_or_else(|| wrong("lora_alpha", "a number"))?,
-            dropout: file.get("lora_dropout").and_then(Value::as_f64).unwrap_or(0.0),
-            target_modules: targets.ok_or_else(|| wrong("target_modules", "a list of module names"))?,
-            rank_stabilised: file.get("use_rslora").and_then(Value::as_bool).unwrap_or(false),
-        };
-        config.check()?;
-        Ok(config)
-    }
-
-    fn to_json(&self) -> String {
-        let file = json!({
-            "peft_type": "LORA",
-            "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": null,
-            "r": self.rank,
-            "lora_alpha": self.alpha,
-            "lora_dropout": self.dropout,
-            "target_modules": self.target_modules,
-            "use_rslora": self.rank_stabilised,
-            "bias": "none",
-            "fan_in_fan_out": false,
-            "inference_mode": true,
-        });
-        format!("{file:#}\n")
-    }
+/// What the product of factors of a rank is multiplied by.
+fn scale(alpha: f64, rank: usize, stabilised: bool) -> f64 {
+    let rank = rank as f64;
+    alpha / if stabilised { rank.sqrt() } else { rank }
 }
 
 /// The two factors of a part of a matrix.
@@ -118,6 +75,15 @@ struct Factors {
     a: Id,
     /// Index of B.
     b: Id,
+    /// s.
+    scale: f64,
+}
+
+/// How a module is adapted.
+#[derive(Debug, Clone, Copy)]
+struct Rank {
+    rank: usize,
+    scale: f64,
 }
 
 /// An adapter's place among a model's parameters.
@@ -128,30 +94,37 @@ pub(crate) struct Adapter {
     pub(crate) specs: Vec<Spec>,
     /// For each adapted matrix: outputs and factors of each of its parts.
     parts: BTreeMap<Id, Vec<(usize, Option<Factors>)>>,
+    /// Tensors of the model that belong to the adapter: trained and saved with it.
+    saved: BTreeSet<String>,
+    /// The settings that it was loaded with.
+    source: Option<Map<String, Value>>,
 }
 
 impl Adapter {
-    /// Finds the modules to adapt.
-    fn new(model: &Model, config: LoraConfig) -> Result<Self, LmError> {
+    /// Finds the modules to adapt: those that have a rank. The head for scores belongs to every adapter.
+    fn new(
+        model: &Model,
+        config: LoraConfig,
+        mut saved: BTreeSet<String>,
+        rank: impl Fn(&str) -> Option<Rank>,
+    ) -> Result<Self, LmError> {
         config.check()?;
         let first = model.layout().specs.len();
         let (mut specs, mut parts) = (Vec::new(), BTreeMap::new());
-        for (id, spec) in model.layout().specs.iter().enumerate().filter(|(_, spec)| spec.shape.len() == 2) {
+        for (id, spec) in model.layout().specs.iter().enumerate() {
+            let heads = spec.parts.iter().filter(|part| is_score_head(&part.name));
+            saved.extend(heads.map(|part| part.name.clone()));
             let mut factors = |part: &Part| {
-                let module = part.name.strip_suffix(".weight")?;
-                let last = module.rsplit('.').next()?;
-                let head = !module.starts_with("model.layers.");
-                if head || !config.target_modules.iter().any(|target| target == last) {
-                    return None;
-                }
+                let module = part.name.strip_suffix(".weight").filter(|_| part.shape.len() == 2)?;
+                let Rank { rank, scale } = rank(module).filter(|_| module.starts_with("model.layers."))?;
                 let mut push = |which: &str, shape: Vec<usize>| {
-                    let name = format!("base_model.model.{module}.lora_{which}.weight");
+                    let name = format!("{PREFIX}{module}.lora_{which}.weight");
                     let fresh = if which == "A" { Fresh::Normal } else { Fresh::Zeros };
                     specs.push(Spec { parts: vec![Part { name, shape: shape.clone() }], shape, fresh });
                     first + specs.len() - 1
                 };
-                let a = push("A", vec![config.rank, part.shape[1]]);
-                Some(Factors { a, b: push("B", vec![part.shape[0], config.rank]) })
+                let a = push("A", vec![rank, part.shape[1]]);
+                Some(Factors { a, b: push("B", vec![part.shape[0], rank]), scale })
             };
             let found: Vec<_> = spec.parts.iter().map(|part| (part.shape[0], factors(part))).collect();
             if found.iter().any(|(_, factors)| factors.is_some()) {
@@ -162,7 +135,12 @@ impl Adapter {
             let got = config.target_modules.join(", ");
             return Err(LmError::setting("target_modules", "names of modules in the layers, as q_proj", got));
         }
-        Ok(Self { config, specs, parts })
+        Ok(Self { config, specs, parts, saved, source: None })
+    }
+
+    /// Whether a tensor of the model is trained with the adapter.
+    pub(crate) fn trains(&self, name: &str) -> bool {
+        name.starts_with(PREFIX) || self.saved.contains(name)
     }
 
     /// Adds the adapter's product to `y = W x + b` of parameter `id`.
@@ -181,15 +159,15 @@ impl Adapter {
             None => x,
         };
         let part = |(outputs, factors): &(usize, Option<Factors>)| match factors {
-            Some(Factors { a, b }) => {
+            Some(Factors { a, b, scale }) => {
                 let low = form.linear(x, &weights[*a], None)?;
-                Ok::<_, LmError>(form.linear(&low, &weights[*b], None)?)
+                Ok::<_, LmError>((form.linear(&low, &weights[*b], None)? * *scale)?)
             }
             None => Ok(Tensor::zeros((x.dim(0)?, *outputs), x.dtype(), x.device())?),
         };
         let parts = parts.iter().map(part).collect::<Result<Vec<_>, _>>()?;
         let delta = if let [one] = parts.as_slice() { one.clone() } else { Tensor::cat(&parts, 1)? };
-        Ok((y + (delta * self.config.scale())?)?)
+        Ok((y + delta)?)
     }
 
     /// Zeroes a share of the inputs and enlarges the others, so that the mean stays.
@@ -218,66 +196,32 @@ impl Model {
             }
             Ok(values)
         };
-        self.attach(config, draw)
+        self.without_adapter()?;
+        let rank = Rank { rank: config.rank, scale: config.scale() };
+        let targets = config.target_modules.clone();
+        let named = |module: &str| targets.iter().any(|target| module.rsplit('.').next() == Some(target));
+        let adapter = Adapter::new(&self, config, BTreeSet::new(), |module| named(module).then_some(rank))?;
+        self.attach(adapter, draw)
     }
 
-    /// Adds an adapter that PEFT or [`Model::save_adapter`] saved.
-    ///
-    /// # Errors
-    /// If a file is missing or malformed, or its tensors do not fit this model.
-    pub fn load_adapter(self, directory: &Path) -> Result<Self, LmError> {
-        let config = LoraConfig::load(&directory.join("adapter_config.json"))?;
-        let path = directory.join("adapter_model.safetensors");
-        let mut checkpoint = Checkpoint::of_file(&path)?;
-        let model = self.attach(config, |spec| {
-            let mut values = Vec::new();
-            for part in &spec.parts {
-                checkpoint.read_into(&part.name, &part.shape, &mut values)?;
-            }
-            Ok(values)
-        })?;
-        match checkpoint.unread().first() {
-            Some(name) => {
-                let reason = format!("tensor {name} belongs to no module that adapter_config.json names");
-                Err(LmError::Format { path, reason })
-            }
-            None => Ok(model),
+    fn without_adapter(&self) -> Result<(), LmError> {
+        if self.adapter.is_some() {
+            return Err(LmError::setting("adapter", "a model without one", "one"));
         }
+        Ok(())
     }
 
     fn attach(
         mut self,
-        config: LoraConfig,
+        adapter: Adapter,
         mut values: impl FnMut(&Spec) -> Result<Vec<f32>, LmError>,
     ) -> Result<Self, LmError> {
-        if self.adapter.is_some() {
-            return Err(LmError::setting("adapter", "a model without one", "one"));
-        }
-        let adapter = Adapter::new(&self, config)?;
         for spec in &adapter.specs {
             let parameter = self.storage().variable(values(spec)?, spec.shape.as_slice())?;
             self.parameters_mut().push(parameter);
         }
-        self.adapter = Some(std::sync::Arc::new(adapter));
+        self.adapter = Some(Arc::new(adapter));
         Ok(self)
-    }
-
-    /// Saves the adapter under PEFT's names.
-    ///
-    /// # Errors
-    /// If there is no adapter or a file cannot be written.
-    pub fn save_adapter(&self, directory: &Path) -> Result<(), LmError> {
-        let Some(adapter) = &self.adapter else {
-            return Err(LmError::setting("adapter", "a model with one", "none"));
-        };
-        fs::create_dir_all(directory).map_err(LmError::io(directory))?;
-        let first = self.layout().specs.len();
-        let values =
-            (0..adapter.specs.len()).map(|i| self.parameter_values(first + i)).collect::<Result<Vec<_>, _>>()?;
-        let tensors = adapter.specs.iter().zip(&values);
-        let tensors = tensors.map(|(spec, values)| (spec.parts[0].name.clone(), spec.shape.clone(), values.as_slice()));
-        weights::write_atomically(&directory.join("adapter_config.json"), adapter.config.to_json().as_bytes())?;
-        weights::write_tensors(&directory.join("adapter_model.safetensors"), DType::F32, tensors)
     }
 
     /// Adds the adapter's products to the matrices and removes it: `W ← W + s·B A`.
@@ -307,9 +251,9 @@ impl Model {
                 let part = matrix.narrow(0, start, *outputs)?.to_dtype(DType::F32)?;
                 start += outputs;
                 rows.push(match factors {
-                    Some(Factors { a, b }) => {
+                    Some(Factors { a, b, scale }) => {
                         let of = |id: Id| self.parameters()[id].as_detached_tensor().to_dtype(DType::F32);
-                        (part + (of(*b)?.matmul(&of(*a)?)? * (sign * adapter.config.scale()))?)?
+                        (part + (of(*b)?.matmul(&of(*a)?)? * (sign * scale))?)?
                     }
                     None => part,
                 });
@@ -324,4 +268,9 @@ impl Model {
         }
         Ok(self)
     }
+}
+
+/// Whether a tensor belongs to a head for scores.
+fn is_score_head(name: &str) -> bool {
+    !name.starts_with("model.") && name != "lm_head.weight"
 }

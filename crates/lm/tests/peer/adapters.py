@@ -1,0 +1,115 @@
+"""LoRA adapters that PEFT makes, on models that transformers makes: logits, scores and gradients side by side.
+
+    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install torch transformers peft
+    cargo build --release
+    /tmp/venv/bin/python crates/lm/tests/peer/adapters.py target/release/tdrm
+
+Prints the largest difference of each adapter and ends with status 1 if one is above its bound: 5e-5 for logits and
+scores, 1e-4 relative for the norm of each gradient. Not run by CI, which has no PEFT.
+"""
+import os
+import sys
+import tempfile
+
+import peft
+import torch
+import transformers
+from peft import LoraConfig, get_peft_model
+from transformers import AutoConfig
+from variants import CLASSES, LENGTH, SIZES, ask
+
+TASKS = {"causal": "CAUSAL_LM", "sequence": "SEQ_CLS", "token": "TOKEN_CLS"}
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+
+
+def adapters():
+    """Name, model type, kind of head, PEFT's settings, kind of the base model where it is another."""
+    for family in ("qwen2", "qwen3", "llama", "mistral", "glm", "glm4"):
+        yield family, family, "causal", dict(target_modules=["q_proj", "v_proj"]), None
+        yield f"{family} all-linear", family, "causal", dict(target_modules="all-linear"), None
+        yield f"{family} classifier", family, "sequence", dict(target_modules=["q_proj", "v_proj"]), None
+    yield "rank-stabilised", "llama", "causal", dict(target_modules=ATTENTION, use_rslora=True), None
+    yield "patterns", "llama", "causal", dict(target_modules=ATTENTION, rank_pattern={"k_proj": 3, "layers.1.self_attn.q_proj": 5}, alpha_pattern={"v_proj": 7, "layers.2.self_attn.q_proj": 1}), None
+    yield "some layers", "llama", "causal", dict(target_modules=ATTENTION, layers_to_transform=[0, 2], layers_pattern="layers"), None
+    yield "by expression", "llama", "causal", dict(target_modules=r".*\.(q_proj|down_proj)"), None
+    yield "but some", "llama", "causal", dict(target_modules=ATTENTION, exclude_modules=["layers.1.self_attn.q_proj"]), None
+    yield "biases of adapted modules", "qwen2", "causal", dict(target_modules=["q_proj", "v_proj"], bias="lora_only"), None
+    yield "all biases", "qwen2", "causal", dict(target_modules=["q_proj"], bias="all"), None
+    yield "saved modules", "llama", "causal", dict(target_modules=["v_proj"], modules_to_save=["lm_head", "embed_tokens"]), None
+    yield "saved norms", "qwen3", "causal", dict(target_modules=["v_proj"], modules_to_save=["q_norm", "input_layernorm"]), None
+    yield "dropout", "llama", "causal", dict(target_modules=ATTENTION, lora_dropout=0.3), None
+    yield "classifier on a language model", "qwen2", "sequence", dict(target_modules=["q_proj", "v_proj"]), "causal"
+    yield "3 classes on a language model", "llama", "sequence", dict(target_modules=["q_proj"], labels=3), "causal"
+    yield "classes of tokens on a language model", "llama", "token", dict(target_modules=["q_proj"]), "causal"
+
+
+def make(family, kind, settings, base, directory):
+    """The adapted model; writes `directory/base` and `directory/adapter`."""
+    labels = settings.pop("labels", 1 if kind == "sequence" else 2)
+    config = AutoConfig.for_model(family, **SIZES, num_labels=labels)
+    path = os.path.join(directory, "base")
+    CLASSES[base or kind].from_config(config).save_pretrained(path)
+    model = CLASSES[kind].from_pretrained(path, num_labels=labels)
+    settings = {"r": 4, "lora_alpha": 9, "init_lora_weights": False, **settings}
+    adapted = get_peft_model(model, LoraConfig(task_type=TASKS[kind], **settings)).eval()
+    with torch.no_grad():
+        for name, values in adapted.named_parameters():
+            if values.requires_grad and "lora_" not in name:
+                values.add_(torch.randn_like(values) * 0.1)
+    adapted.save_pretrained(os.path.join(directory, "adapter"))
+    return adapted
+
+
+def compare(binary, adapted, kind, directory, tokens):
+    """Largest difference of logits or scores, and the largest relative one of gradient norms (0 for classifiers)."""
+    model, ids = os.path.join(directory, "base"), tokens[0].tolist()
+    adapter = ["--adapter", os.path.join(directory, "adapter")]
+    output = adapted(input_ids=tokens, labels=tokens) if kind == "causal" else adapted(input_ids=tokens)
+    logits = output.logits[0].detach()
+    if kind == "sequence":
+        z = logits.reshape(-1)
+        wanted = z[0] if len(z) == 1 else z.softmax(0)[-1]
+        return abs(wanted.item() - ask(binary, ["score", *adapter], model, {"tokens": ids})["score"]), 0.0
+    if kind == "token":
+        request = {"tokens": ids, "step_ends": list(range(1, len(ids) + 1))}
+        got = ask(binary, ["score", *adapter], model, request)["step_scores"]
+        return (torch.tensor(got) - logits.softmax(1)[:, -1]).abs().max().item(), 0.0
+    got = torch.tensor(ask(binary, ["lm", "logits", *adapter], model, {"tokens": ids})["logits"])
+    output.loss.backward()
+    norms = ask(binary, ["lm", "grads", *adapter], model, {"tokens": ids})["grad_norms"]
+    wanted = {}
+    for name, parameter in adapted.named_parameters():
+        if parameter.grad is not None:
+            name = name.replace(".default", "").replace(".modules_to_save", "").replace(".base_layer", "")
+            wanted[name if "lora_" in name else name.removeprefix("base_model.model.")] = parameter.grad.norm().item()
+    if set(norms) != set(wanted):
+        raise RuntimeError(f"gradients of {sorted(set(norms) ^ set(wanted))} on one side only")
+    off = max(abs(norms[name] - norm) / max(norm, 1e-6) for name, norm in wanted.items())
+    return (got - logits).abs().max().item(), off
+
+
+def main():
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    tokens = torch.randint(3, SIZES["vocab_size"], (1, LENGTH), generator=torch.Generator().manual_seed(3))
+    failed = compared = 0
+    for name, family, kind, settings, base in adapters():
+        torch.manual_seed(0)
+        with tempfile.TemporaryDirectory() as directory:
+            adapted = make(family, kind, dict(settings), base, directory)
+            try:
+                logits, gradients = compare(sys.argv[1], adapted, kind, directory, tokens)
+            except RuntimeError as error:
+                logits, gradients = float("inf"), 0.0
+                print(str(error)[:400])
+        compared += 1
+        wrong = logits > 5e-5 or gradients > 1e-4
+        failed += wrong
+        print(f"{name:38} {logits:8.1e} {gradients:8.1e} {'<<<' if wrong else ''}", flush=True)
+    print(f"PEFT {peft.__version__}: {compared - failed} of {compared} agree")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    main()
