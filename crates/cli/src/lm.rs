@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tdrm_core::{Probability, Seed, Temperature};
 use tdrm_lm::tokens::{ChatRequest, Json, Special, Tokenizer};
 use tdrm_lm::{
-    BeamConfig, Engine, Generation, GenerationConfig, Model, Optimiser, Placement, PolicyCoefficients, Prompt, Reader,
+    Engine, Generation, GenerationConfig, Model, Optimiser, Placement, PolicyCoefficients, Prompt, Reader,
     SamplingConfig, ScoreInput, Scorer, Sequence, StepFormat, Trainer,
 };
 
@@ -144,14 +144,23 @@ fn generate(args: &GenerateArgs) -> Result<()> {
     // Tokens in, tokens out works without a tokenizer.
     let tokenizer = args.checkpoint.model.join("tokenizer.json").exists();
     let tokenizer = tokenizer.then(|| Tokenizer::load(&args.checkpoint.model)).transpose()?;
-    let (settings, beam) = generation(args, &model)?;
+    let (settings, config) = generation(args, &model)?;
+    let beam = config.beam;
+    let after = |prompt: &[u32]| {
+        let max_new_tokens = config.new_tokens(prompt.len()).unwrap_or(DEFAULT_NEW_TOKENS);
+        if max_new_tokens == 0 {
+            bail!("max_length: expected more than the prompt's {} tokens, or max_new_tokens above 0", prompt.len());
+        }
+        Ok(Generation { max_new_tokens, ..settings.clone() })
+    };
     if beam.num_beams.get() > 1 {
         if settings.sampling.do_sample {
             bail!("num_beams: expected 1 where tokens are drawn, got {}", beam.num_beams);
         }
         return answer(&args.input, |request: GenerateRequest| {
             let prompt = request.tokens(tokenizer.as_ref())?;
-            let best = model.beam_search(&prompt, &beam, &settings)?.into_iter().next().context("a hypothesis")?;
+            let best =
+                model.beam_search(&prompt, &beam, &after(&prompt)?)?.into_iter().next().context("a hypothesis")?;
             let text = tokenizer.as_ref().map(|t| t.decode_known(&best.tokens, Special::Without)).transpose()?;
             Ok(json!({"tokens": best.tokens, "score": best.score, "text": text}))
         });
@@ -163,7 +172,7 @@ fn generate(args: &GenerateArgs) -> Result<()> {
         let prompt = Prompt::new(&tokens, seed.child(line));
         line += 1;
         let watch = &mut |_| std::ops::ControlFlow::Continue(());
-        let mut completions = model.generate_watched(&[prompt], &settings, tokenizer.as_ref(), watch)?;
+        let mut completions = model.generate_watched(&[prompt], &after(&tokens)?, tokenizer.as_ref(), watch)?;
         completions.pop().context("a completion")
     })
 }
@@ -197,16 +206,19 @@ impl GenerateRequest {
     }
 }
 
+/// Longest continuation where neither the command line nor the checkpoint says one.
+const DEFAULT_NEW_TOKENS: usize = 128;
+
 /// The checkpoint's own settings, changed by what the command line says.
-fn generation(args: &GenerateArgs, model: &Model) -> Result<(Generation, BeamConfig)> {
+fn generation(args: &GenerateArgs, model: &Model) -> Result<(Generation, GenerationConfig)> {
     let path = args.checkpoint.model.join("generation_config.json");
-    let config = if path.exists() {
+    let mut config = if path.exists() {
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         serde_json::from_str::<GenerationConfig>(&text).with_context(|| path.display().to_string())?
     } else {
         GenerationConfig::default()
     };
-    let mut sampling: SamplingConfig = config.sampling;
+    let mut sampling: SamplingConfig = config.sampling.clone();
     if sampling.eos_token_id.is_empty() {
         sampling.eos_token_id.clone_from(&model.config().eos_token_id);
     }
@@ -236,13 +248,13 @@ fn generation(args: &GenerateArgs, model: &Model) -> Result<(Generation, BeamCon
         sampling.repetition_penalty = tdrm_core::Positive::new(penalty)?;
     }
     sampling.no_repeat_ngram_size = args.no_repeat_ngram_size.unwrap_or(sampling.no_repeat_ngram_size);
-    let max_new_tokens = args.max_new_tokens.or(config.max_new_tokens).unwrap_or(128);
+    config.max_new_tokens = args.max_new_tokens.or(config.max_new_tokens);
     let stop_strings = args.stop.clone();
-    let mut beam = config.beam;
+    let beam = &mut config.beam;
     beam.num_beams = args.num_beams.unwrap_or(beam.num_beams);
     beam.length_penalty = args.length_penalty.unwrap_or(beam.length_penalty);
     beam.early_stopping = args.early_stopping.unwrap_or(beam.early_stopping);
-    Ok((Generation { stop_strings, ..Generation::new(sampling, max_new_tokens) }, beam))
+    Ok((Generation { stop_strings, ..Generation::new(sampling, DEFAULT_NEW_TOKENS) }, config))
 }
 
 pub(crate) fn score(args: &ScoreArgs) -> Result<()> {

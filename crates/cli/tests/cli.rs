@@ -214,6 +214,23 @@ mod lm {
     }
 
     #[test]
+    fn a_checkpoint_says_how_long_its_texts_are() {
+        let directory = folder("lengths");
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(Path::new(MODEL).join(file), directory.join(file)).unwrap();
+        }
+        fs::write(directory.join("generation_config.json"), r#"{"max_length": 7, "num_beams": 1}"#).unwrap();
+        let lines = "{\"tokens\": [1, 2, 3]}\n{\"tokens\": [1, 2, 3, 4, 5, 6, 7]}\n{\"tokens\": [1, 2, 3, 4, 5]}\n";
+        let got = answers(&["lm", "generate", "--model", directory.to_str().unwrap(), "--ignore-eos"], lines);
+        let tokens = |line: &str| {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            value["tokens"].as_array().map(Vec::len)
+        };
+        assert_eq!((tokens(&got[0]), tokens(&got[1]), tokens(&got[2])), (Some(4), None, Some(2)));
+        assert!(got[1].contains("max_length: expected more than the prompt's 7 tokens"), "{}", got[1]);
+    }
+
+    #[test]
     fn one_beam_more_than_none_scores_no_worse() {
         let line = "{\"prompt\": \"47+35-18:\"}\n";
         let score = |beams: &str| {

@@ -17,7 +17,7 @@ const DEFAULT_TOP_K: usize = 50;
 /// Fields that do not bear on what is decoded (`transformers_version`, `_from_model_config`, `use_cache`, …) are passed
 /// over. Fields that do and are not implemented (`epsilon_cutoff`, `guidance_scale`, `forced_eos_token_id`, …) are
 /// refused unless they are absent, null or neutral. A file without `top_k` has `top_k` 50, as in transformers; 0 is
-/// none. Greedy decoding forgives `temperature` and masses out of their range, since it does not look at them. Negative
+/// none; `min_new_tokens` goes before `min_length`. Greedy decoding forgives `temperature` and masses out of their range, since it does not look at them. Negative
 /// token ids, which some files have for "none", are none.
 ///
 /// ```
@@ -51,6 +51,15 @@ pub struct GenerationConfig {
     /// Padding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pad_token_id: Option<u32>,
+}
+
+impl GenerationConfig {
+    /// Most tokens to generate after a prompt of this length: `max_new_tokens`, or what `max_length` leaves, which may be
+    /// nothing; `None` where the file says neither.
+    #[must_use]
+    pub fn new_tokens(&self, prompt: usize) -> Option<usize> {
+        self.max_new_tokens.or_else(|| Some(self.max_length?.saturating_sub(prompt)))
+    }
 }
 
 impl Default for GenerationConfig {
@@ -169,7 +178,7 @@ impl TryFrom<File> for GenerationConfig {
                 repetition_penalty: file.repetition_penalty.map_or(Ok(ONE), Positive::new)?,
                 no_repeat_ngram_size: file.no_repeat_ngram_size.unwrap_or(0),
                 eos_token_id: file.eos_token_id,
-                min_length: file.min_length.unwrap_or(0),
+                min_length: file.min_length.filter(|_| file.min_new_tokens.is_none()).unwrap_or(0),
                 min_new_tokens: file.min_new_tokens.unwrap_or(0),
                 forced_prefix: file.forced_prefix.unwrap_or_default(),
                 suppress_tokens: file.suppress_tokens.unwrap_or_default(),
@@ -229,6 +238,18 @@ mod tests {
             assert_eq!(config.sampling.eos_token_id, expected);
         }
         assert_eq!(read(r#"{"pad_token_id": -1}"#).unwrap().pad_token_id, None);
+    }
+
+    #[test]
+    fn lengths_of_new_tokens_go_before_whole_lengths() {
+        let config = read(r#"{"max_length": 20, "min_length": 5}"#).unwrap();
+        assert_eq!((config.sampling.min_length, config.new_tokens(12), config.new_tokens(30)), (5, Some(8), Some(0)));
+        let config = read(r#"{"max_length": 20, "max_new_tokens": 9, "min_length": 5, "min_new_tokens": 2}"#).unwrap();
+        assert_eq!(
+            (config.sampling.min_length, config.sampling.min_new_tokens, config.new_tokens(12)),
+            (0, 2, Some(9))
+        );
+        assert_eq!(read("{}").unwrap().new_tokens(1), None);
     }
 
     #[test]
