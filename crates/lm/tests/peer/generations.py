@@ -1,4 +1,4 @@
-"""Texts that transformers generates with settings drawn at random, and ours: tokens, and the log-probabilities of samples.
+"""Texts that transformers generates on models and with settings drawn at random, and ours: tokens, and the log-probabilities of samples.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install torch transformers
     cargo build --release
@@ -18,7 +18,7 @@ import tempfile
 import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, LogitsProcessorList
-from variants import SIZES
+from variants import SIZES, variants
 
 VOCABULARY, RUNS = 29, 300
 CHOICES = dict(
@@ -30,8 +30,8 @@ SAMPLING = dict(temperature=[1.0, 0.6, 1.7], top_k=[0, 5, 50], top_p=[1.0, 0.8, 
 BEAMS = dict(num_beams=[2, 3, 5], length_penalty=[1.0, 0.0, 2.0, -1.0], early_stopping=[False, True, "never"])
 
 
-def make(family, directory):
-    config = AutoConfig.for_model(family, **{**SIZES, "vocab_size": VOCABULARY, "initializer_range": 0.3})
+def make(family, changes, directory):
+    config = AutoConfig.for_model(family, **{**SIZES, "vocab_size": VOCABULARY, "initializer_range": 0.3, **changes})
     AutoModelForCausalLM.from_config(config).save_pretrained(directory)
     return AutoModelForCausalLM.from_pretrained(directory).eval()
 
@@ -96,22 +96,23 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     rng, failed, kinds = random.Random(2), 0, ("greedy", "beams", "samples")
+    causal = [variant for variant in variants() if variant[2] == "causal"]
     for i in range(RUNS):
         torch.manual_seed(i)
-        family = rng.choice(["qwen2", "qwen3", "llama", "mistral", "glm", "glm4"])
+        name, family, _, changes = rng.choice(causal)
         kind = kinds[i % 3]
         settings = {name: rng.choice(values) for name, values in {**CHOICES, **({"greedy": {}, "beams": BEAMS, "samples": SAMPLING}[kind])}.items()}
         settings = {name: value for name, value in settings.items() if value is not None}
         prompts = [[rng.randrange(3, VOCABULARY) for _ in range(rng.randint(1, 8))] for _ in range(6)]
         with tempfile.TemporaryDirectory() as directory:
-            model = make(family, directory)
+            model = make(family, changes, directory)
             try:
                 difference = differs(sys.argv[1], model, directory, {"do_sample": kind == "samples", **settings}, prompts)
             except RuntimeError as error:
                 difference = str(error)
         failed += bool(difference)
         shown = {name: value for name, value in settings.items() if value != CHOICES.get(name, [None])[0]}
-        print(f"{i:3} {family:8} {kind:8} {'<<< ' + difference + ' ' + str(shown) if difference else ''}", flush=True)
+        print(f"{i:3} {name:20} {kind:8} {'<<< ' + difference + ' ' + str(shown) if difference else ''}", flush=True)
     print(f"transformers {transformers.__version__}: {RUNS - failed} of {RUNS} agree")
     sys.exit(failed > 0)
 
