@@ -12,6 +12,9 @@ use tdrm_algo::sampling::{
 };
 use tdrm_core::{Positive, Probability, Temperature};
 
+/// What probabilities and log-probabilities of logits in single precision are true to.
+const SINGLE: f64 = 1e-6;
+
 fn probability(p: f64) -> Probability {
     Probability::new(p).unwrap()
 }
@@ -305,7 +308,7 @@ proptest! {
         prop_assert_eq!(kept, finite.collect::<Vec<u32>>());
         let total: f64 = logits.iter().map(|&z| f64::from(z).exp()).sum();
         for (p, &z) in probabilities.iter().zip(&logits) {
-            prop_assert!((p - f64::from(z).exp() / total).abs() < 1e-12);
+            prop_assert!((p - f64::from(z).exp() / total).abs() < SINGLE);
         }
     }
 
@@ -351,12 +354,12 @@ proptest! {
         let choice = sampler(config.clone()).step(&logits, History::prompt(&[]), u).unwrap();
         let (kept, probabilities) = filtered(&config, &logits, &[]);
         prop_assert_eq!(choice.kept, kept.len());
-        prop_assert!((choice.log_prob.exp() - probabilities[choice.token as usize]).abs() < 1e-12);
-        prop_assert!((choice.entropy - entropy(&probabilities)).abs() < 1e-11);
+        prop_assert!((choice.log_prob.exp() - probabilities[choice.token as usize]).abs() < SINGLE);
+        prop_assert!((choice.entropy - entropy(&probabilities)).abs() < SINGLE);
         let total: f64 = logits.iter().map(|&z| f64::from(z).exp()).sum();
         let full: Vec<f64> = logits.iter().map(|&z| f64::from(z).exp() / total).collect();
-        prop_assert!((choice.log_prob_full - full[choice.token as usize].ln()).abs() < 1e-11);
-        prop_assert!((choice.entropy_full - entropy(&full)).abs() < 1e-11);
+        prop_assert!((choice.log_prob_full - full[choice.token as usize].ln()).abs() < SINGLE);
+        prop_assert!((choice.entropy_full - entropy(&full)).abs() < SINGLE);
         // u lies in the token's part of [0, 1).
         let before: f64 = probabilities[..choice.token as usize].iter().sum();
         prop_assert!(before - 1e-12 <= u && u <= before + probabilities[choice.token as usize] + 1e-12);
@@ -438,7 +441,7 @@ fn penalty_and_bias_by_hand() {
     let (_, got) = filtered(&config, &[1.0, -1.0, 2.0], &[1, 0, 1]);
     let total = 0.5_f64.exp() + (-1.5_f64).exp() + 2.0_f64.exp();
     for (p, z) in got.into_iter().zip([0.5_f64, -1.5, 2.0]) {
-        assert!((p - z.exp() / total).abs() < 1e-12, "{p}");
+        assert!((p - z.exp() / total).abs() < SINGLE, "{p}");
     }
 }
 

@@ -2,12 +2,15 @@
 
 use super::lanes;
 use super::select::{first_passing, key, top};
+use crate::exponential::exp;
 
 /// Tokens with a score above −∞, ascending, with their weights.
 ///
 /// ```text
 /// weight_i = e^{z_i − max z},    π_i = weight_i / total,    ln π_i = z_i − max z − ln total
 /// ```
+///
+/// Weights are computed in single precision, as accurate as scores are, and added up in double.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Candidates {
     pub(super) tokens: Vec<u32>,
@@ -37,10 +40,15 @@ impl Candidates {
         self.whole = floor.is_infinite();
         self.tokens.clear();
         self.scores.clear();
-        for (token, &score) in (0..).zip(scores) {
-            if score >= floor && score > f32::NEG_INFINITY {
-                self.tokens.push(token);
-                self.scores.push(score);
+        if self.whole && lanes::count(scores, |score| score > f32::NEG_INFINITY) == scores.len() {
+            self.tokens.extend((0..).zip(scores).map(|(token, _)| token));
+            self.scores.extend_from_slice(scores);
+        } else {
+            for (token, &score) in (0..).zip(scores) {
+                if score >= floor && score > f32::NEG_INFINITY {
+                    self.tokens.push(token);
+                    self.scores.push(score);
+                }
             }
         }
         self.weigh();
@@ -57,10 +65,10 @@ impl Candidates {
     }
 
     fn weigh(&mut self) {
-        self.largest = lanes::largest(&self.scores);
-        let largest = f64::from(self.largest);
+        let largest = lanes::largest(&self.scores);
+        self.largest = largest;
         self.weights.clear();
-        self.weights.extend(self.scores.iter().map(|&score| (f64::from(score) - largest).exp()));
+        self.weights.extend(self.scores.iter().map(|&score| f64::from(exp(score - largest))));
         self.add_up();
     }
 

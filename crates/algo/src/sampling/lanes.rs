@@ -15,6 +15,19 @@ pub(super) fn largest(values: &[f32]) -> f32 {
     lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
+/// How many values pass.
+pub(super) fn count(values: &[f32], passes: impl Fn(f32) -> bool) -> usize {
+    // Counters as wide as the values, for as many values as they can count.
+    let part = |values: &[f32]| values.iter().map(|&value| u32::from(passes(value))).sum::<u32>();
+    values.chunks(1 << 16).map(|values| part(values) as usize).sum()
+}
+
+/// Whether two rows are the same numbers.
+pub(super) fn same(a: &[f32], b: &[f32]) -> bool {
+    let differences = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| u32::from(a != b)).sum::<u32>();
+    a.len() == b.len() && a.chunks(256).zip(b.chunks(256)).map(differences).all(|n| n == 0)
+}
+
 /// `Σ_i f(i)` for i < n, several sums at a time.
 pub(super) fn sums<const K: usize>(n: usize, f: impl Fn(usize) -> [f64; K]) -> [f64; K] {
     let mut lanes = [[0.0; LANES]; K];
@@ -38,6 +51,19 @@ pub(super) fn sums<const K: usize>(n: usize, f: impl Fn(usize) -> [f64; K]) -> [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_the_same_where_each_number_is() {
+        let row: Vec<f32> = (0..1000_u16).map(f32::from).collect();
+        assert!(same(&row, &row) && !same(&row, &row[1..]) && same(&[], &[]) && same(&[0.0], &[-0.0]));
+        for i in [0, 255, 256, 999] {
+            let mut other = row.clone();
+            other[i] = f32::NEG_INFINITY;
+            assert!(!same(&row, &other));
+            assert_eq!(count(&other, |x| x > f32::NEG_INFINITY), 999);
+        }
+        assert_eq!(count(&vec![1.0; 70_000], |x| x > 0.0), 70_000);
+    }
 
     #[test]
     fn every_element_counts_once_whatever_the_length() {

@@ -6,6 +6,7 @@ use super::candidates::Candidates;
 use super::lanes;
 use super::processors::{Marks, Scores};
 use super::{History, SamplingConfig, SamplingConfigError, SamplingError};
+use crate::exponential::exp;
 
 /// A chosen token.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,7 +92,7 @@ impl Sampler {
         let chosen = self.candidates.draw(u);
         let token = self.candidates.tokens[chosen];
         let (log_prob, entropy) = (self.candidates.log_probability(chosen), self.candidates.entropy());
-        let (log_prob_full, entropy_full) = if self.candidates.is_whole() && self.scores == logits {
+        let (log_prob_full, entropy_full) = if self.candidates.is_whole() && lanes::same(&self.scores, logits) {
             (log_prob, entropy)
         } else {
             let (ln_total, entropy) = normaliser(logits, largest);
@@ -200,7 +201,7 @@ fn checked_scores(scores: &[f32]) -> Result<f32, SamplingError> {
 /// The first value that is NaN or +∞.
 fn invalid(values: &[f32]) -> Option<(usize, f32)> {
     // Every value is looked at, so that the loop vectorises.
-    if values.iter().filter(|&&value| value < f32::INFINITY).count() == values.len() {
+    if lanes::count(values, |value| value < f32::INFINITY) == values.len() {
         return None;
     }
     values.iter().copied().enumerate().find(|(_, value)| value.is_nan() || *value >= f32::INFINITY)
@@ -208,11 +209,10 @@ fn invalid(values: &[f32]) -> Option<(usize, f32)> {
 
 /// `ln Σ e^{z − max z}` and the entropy of softmax(z), in nats.
 fn normaliser(logits: &[f32], largest: f32) -> (f64, f64) {
-    let largest = f64::from(largest);
     let [total, surprise] = lanes::sums(logits.len(), |i| {
-        let below = f64::from(logits[i]) - largest;
-        let weight = below.exp();
-        [weight, weight * below.max(f64::MIN)] // 0 · −∞ is 0 here
+        let below = logits[i] - largest;
+        let weight = f64::from(exp(below));
+        [weight, weight * f64::from(below.max(f32::MIN))] // 0 · −∞ is 0 here
     });
     (total.ln(), total.ln() - surprise / total)
 }

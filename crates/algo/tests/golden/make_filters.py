@@ -47,6 +47,8 @@ def case(draw):
     generation = GenerationConfig(**config)
     model = Model(PretrainedConfig(vocab_size=vocabulary))
     model._prepare_special_tokens(generation, False)
+    if generation.min_new_tokens is not None:
+        generation.min_length = generation.min_new_tokens + prompt  # as `generate` does
     processors = model._get_logits_processor(generation, input_ids_seq_length=prompt)
     scores = processors(torch.tensor([history]), torch.tensor([logits]))[0]
     kept = [i for i, score in enumerate(scores.tolist()) if score > float("-inf")]
