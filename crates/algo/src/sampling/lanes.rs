@@ -22,9 +22,10 @@ pub(super) fn count(values: &[f32], passes: impl Fn(f32) -> bool) -> usize {
     values.chunks(1 << 16).map(|values| part(values) as usize).sum()
 }
 
-/// Whether two rows are the same numbers.
+/// Whether two rows have the same bits.
 pub(super) fn same(a: &[f32], b: &[f32]) -> bool {
-    let differences = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| u32::from(a != b)).sum::<u32>();
+    let differences =
+        |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| u32::from(a.to_bits() != b.to_bits())).sum::<u32>();
     a.len() == b.len() && a.chunks(256).zip(b.chunks(256)).map(differences).all(|n| n == 0)
 }
 
@@ -53,9 +54,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_the_same_where_each_number_is() {
+    fn rows_are_the_same_where_each_number_is_and_what_passes_is_counted() {
         let row: Vec<f32> = (0..1000_u16).map(f32::from).collect();
-        assert!(same(&row, &row) && !same(&row, &row[1..]) && same(&[], &[]) && same(&[0.0], &[-0.0]));
+        assert!(same(&row, &row) && !same(&row, &row[1..]) && same(&[], &[]));
         for i in [0, 255, 256, 999] {
             let mut other = row.clone();
             other[i] = f32::NEG_INFINITY;
