@@ -201,6 +201,33 @@ fn biases_and_saved_modules_replace_the_models() {
 }
 
 #[test]
+fn an_embedding_that_an_adapter_brings_is_no_longer_tied() {
+    let untied = model("Qwen2ForCausalLM", 2);
+    let embedding = untied.tensor("model.embed_tokens.weight").unwrap();
+    untied.set_tensor("lm_head.weight", &embedding).unwrap();
+    let mut file: Value = serde_json::from_str(&untied.config().to_json()).unwrap();
+    file["tie_word_embeddings"] = true.into();
+    let tied = Model::init(ModelConfig::from_value(file).unwrap(), Seed::root(3)).unwrap();
+    assert_eq!(tied.logits(&TOKENS).unwrap(), untied.logits(&TOKENS).unwrap());
+    for name in ["model.embed_tokens.weight", "lm_head.weight"] {
+        let folder = Folder::new("tied");
+        trained(&tied).save_adapter(&folder.0).unwrap();
+        let mut tensors = folder.tensors();
+        let bytes = embedding.iter().flat_map(|x| (x + 0.1).to_le_bytes()).collect();
+        tensors.insert(format!("base_model.model.{name}"), (vec![40, 32], bytes));
+        folder.write(&tensors);
+        let wanted = trained(&untied);
+        wanted.set_tensor(name, &embedding.iter().map(|x| x + 0.1).collect::<Vec<_>>()).unwrap();
+        for base in [&tied, &untied] {
+            let loaded = base.snapshot().unwrap().load_adapter(&folder.0).unwrap();
+            assert_eq!(loaded.logits(&TOKENS).unwrap(), wanted.logits(&TOKENS).unwrap());
+            loaded.merge_adapter().unwrap().save(&folder.0).unwrap();
+            assert!(!Model::load(&folder.0).unwrap().config().tie_word_embeddings);
+        }
+    }
+}
+
+#[test]
 fn what_an_adapter_would_not_be_is_refused_by_name() {
     let base = model("Qwen2ForCausalLM", 2);
     let folder = Folder::new("refused");

@@ -121,7 +121,11 @@ impl Model {
         let settings = Settings::load(&directory.join("adapter_config.json"))?;
         let path = directory.join("adapter_model.safetensors");
         let mut file = Checkpoint::of_file(&path)?;
-        let model = self.under_the_head_of(&settings, &file)?;
+        let mut model = self.under_the_head_of(&settings, &file)?;
+        // PEFT trains a copy of a saved module: where the embeddings were tied, they are no longer.
+        if ["model.embed_tokens.weight", "lm_head.weight"].iter().any(|name| file.has(&format!("{PREFIX}{name}"))) {
+            model = model.untied()?;
+        }
         let names: Vec<String> = model.layout().parts().map(|(_, _, part)| part.name.clone()).collect();
         let saved = names.into_iter().filter(|name| file.has(&saved_name(name, |n| file.has(n)))).collect();
         let adapter = Adapter::new(&model, settings.config.clone(), saved, |module| settings.rank(&file, module))?;

@@ -240,6 +240,13 @@ impl ModelConfig {
         Self::from_value(Value::Object(source))
     }
 
+    /// The same model with an output embedding of its own.
+    pub(crate) fn untied(&self) -> Result<Self, LmError> {
+        let mut source = self.source.clone();
+        source.insert("tie_word_embeddings".to_owned(), json!(false));
+        Self::from_value(Value::Object(source))
+    }
+
     /// A `config.json` that transformers reads: the file that was read, with weights declared as 32-bit floats.
     #[must_use]
     pub fn to_json(&self) -> String {

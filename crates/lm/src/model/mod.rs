@@ -136,6 +136,20 @@ impl Model {
         Ok(Self { config: Arc::new(config), layout: Arc::new(layout), parameters, ..self })
     }
 
+    /// The same model with an output embedding of its own, which is a copy of the input embedding where they were tied.
+    pub(crate) fn untied(self) -> Result<Self, LmError> {
+        if self.layout.lm_head != Some(self.layout.embed) {
+            return Ok(self);
+        }
+        let config = self.config.untied()?;
+        let layout =
+            Layout::new(&config, if self.layout.score.is_some() { ValueHead::Summary } else { ValueHead::Absent });
+        let mut parameters = self.parameters;
+        let copy = Var::from_tensor(&parameters[layout.embed].as_detached_tensor().copy()?)?;
+        parameters.insert(layout.norm + 1, copy);
+        Ok(Self { config: Arc::new(config), layout: Arc::new(layout), parameters, ..self })
+    }
+
     fn assemble(
         config: ModelConfig,
         layout: Layout,

@@ -36,6 +36,8 @@ def adapters():
     yield "biases of adapted modules", "qwen2", "causal", dict(target_modules=["q_proj", "v_proj"], bias="lora_only"), None
     yield "all biases", "qwen2", "causal", dict(target_modules=["q_proj"], bias="all"), None
     yield "saved modules", "llama", "causal", dict(target_modules=["v_proj"], modules_to_save=["lm_head", "embed_tokens"]), None
+    yield "saved tied embedding", "qwen2", "causal", dict(target_modules=["v_proj"], modules_to_save=["embed_tokens"], tied=True), None
+    yield "saved tied output", "qwen2", "causal", dict(target_modules=["v_proj"], modules_to_save=["lm_head"], tied=True), None
     yield "saved norms", "qwen3", "causal", dict(target_modules=["v_proj"], modules_to_save=["q_norm", "input_layernorm"]), None
     yield "dropout", "llama", "causal", dict(target_modules=ATTENTION, lora_dropout=0.3), None
     yield "classifier on a language model", "qwen2", "sequence", dict(target_modules=["q_proj", "v_proj"]), "causal"
@@ -46,7 +48,7 @@ def adapters():
 def make(family, kind, settings, base, directory):
     """The adapted model; writes `directory/base` and `directory/adapter`."""
     labels = settings.pop("labels", 1 if kind == "sequence" else 2)
-    config = AutoConfig.for_model(family, **SIZES, num_labels=labels)
+    config = AutoConfig.for_model(family, **SIZES, num_labels=labels, tie_word_embeddings=settings.pop("tied", False))
     path = os.path.join(directory, "base")
     CLASSES[base or kind].from_config(config).save_pretrained(path)
     model = CLASSES[kind].from_pretrained(path, num_labels=labels)
