@@ -106,15 +106,15 @@ impl Work {
         Ok((sequences.len() * self.shape.length, loss))
     }
 
-    /// Samples, their log-probabilities under the policy that drew them (a pass of its own, although on-policy it is
-    /// not needed), advantages of the group, the gradient of the clipped objective, and the update.
+    /// Samples, which come with their log-probabilities, advantages of the group, the gradient of the clipped objective,
+    /// and the update.
     fn grpo(&mut self) -> anyhow::Result<(usize, f64)> {
         let prompts = self.prompts(|i| i / GROUP);
         let settings = Generation::sample(Temperature::ONE, self.shape.new).until(&[2]);
         let completions = self.model.generate(&prompts, &settings)?;
         let joined = prompts.iter().zip(&completions).map(|(p, c)| Sequence::new(&p.tokens, &c.tokens));
         let sequences: Vec<Sequence> = joined.collect();
-        let old = self.model.scores(&sequences, 1.0)?.log_probs;
+        let old = completions.iter().map(|c| &c.log_probs_full);
         let advantages: Vec<f64> = completions.chunks(GROUP).flat_map(advantages).collect();
         let tokens = completions.iter().map(|c| c.tokens.len()).sum::<usize>();
         let Some(trainer) = &mut self.trainer else { return Ok((0, 0.0)) };
@@ -122,7 +122,7 @@ impl Work {
             let row = |((new, old), a): ((&Vec<f64>, &Vec<f64>), &f64)| {
                 new.iter().zip(old).map(|(new, old)| clipped((new - old).exp(), *a) / tokens as f64).collect()
             };
-            let log_probs = new.log_probs.iter().zip(&old).zip(&advantages).map(row).collect();
+            let log_probs = new.log_probs.iter().zip(old.clone()).zip(&advantages).map(row).collect();
             PolicyCoefficients { log_probs, entropies: Vec::new() }
         })?;
         Ok((tokens, trainer.step()?.gradient_norm))
