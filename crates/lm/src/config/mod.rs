@@ -228,22 +228,31 @@ impl ModelConfig {
             _ => return Err(LmError::setting("head", "one for labels", format!("{head:?}"))),
         };
         let stem = self.architecture.split("For").next().unwrap_or_default();
-        let mut source = self.source.clone();
-        source.insert("architectures".to_owned(), json!([format!("{stem}{class}")]));
-        source.remove("num_labels");
-        let names = (0..labels).map(|i| (i.to_string(), json!(format!("LABEL_{i}"))));
-        source.insert("id2label".to_owned(), Value::Object(names.collect()));
-        source.insert(
-            "label2id".to_owned(),
-            Value::Object((0..labels).map(|i| (format!("LABEL_{i}"), json!(i))).collect()),
-        );
-        Self::from_value(Value::Object(source))
+        let name = |i: usize| format!("LABEL_{i}");
+        let names: Map<_, _> = (0..labels).map(|i| (i.to_string(), json!(name(i)))).collect();
+        let numbers: Map<_, _> = (0..labels).map(|i| (name(i), json!(i))).collect();
+        self.changed([
+            ("architectures", json!([format!("{stem}{class}")])),
+            ("num_labels", Value::Null),
+            ("id2label", Value::Object(names)),
+            ("label2id", Value::Object(numbers)),
+        ])
     }
 
     /// The same model with an output embedding of its own.
     pub(crate) fn untied(&self) -> Result<Self, LmError> {
+        self.changed([("tie_word_embeddings", json!(false))])
+    }
+
+    /// The file with other values; without a field for which null is given.
+    fn changed<const N: usize>(&self, fields: [(&str, Value); N]) -> Result<Self, LmError> {
         let mut source = self.source.clone();
-        source.insert("tie_word_embeddings".to_owned(), json!(false));
+        for (field, value) in fields {
+            source.remove(field);
+            if !value.is_null() {
+                source.insert(field.to_owned(), value);
+            }
+        }
         Self::from_value(Value::Object(source))
     }
 

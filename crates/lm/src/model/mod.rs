@@ -116,24 +116,14 @@ impl Model {
             return Err(LmError::setting("value head", "a model without a head for scores", &self.config.architecture));
         }
         let layout = Layout::new(&self.config, ValueHead::Summary);
-        let mut parameters = self.parameters;
-        for spec in &layout.specs[parameters.len()..] {
-            let values = fresh(spec, self.config.initializer_range, seed)?;
-            parameters.push(self.storage.variable(values, spec.shape.as_slice())?);
-        }
-        Ok(Self { layout: Arc::new(layout), parameters, ..self })
+        self.laid_out(Arc::clone(&self.config), layout, |spec| fresh(spec, self.config.initializer_range, seed))
     }
 
     /// The body of a causal language model under a head for labels, which is zero.
     pub(crate) fn with_labels(self, head: HeadKind) -> Result<Self, LmError> {
         let config = self.config.with_labels(head)?;
         let layout = Layout::new(&config, ValueHead::Absent);
-        let mut parameters = self.parameters;
-        parameters.truncate(layout.norm + 1);
-        for spec in &layout.specs[parameters.len()..] {
-            parameters.push(self.storage.variable(vec![0.0; spec.len()], spec.shape.as_slice())?);
-        }
-        Ok(Self { config: Arc::new(config), layout: Arc::new(layout), parameters, ..self })
+        self.laid_out(Arc::new(config), layout, |spec| Ok(vec![0.0; spec.len()]))
     }
 
     /// The same model with an output embedding of its own, which is a copy of the input embedding where they were tied.
@@ -142,12 +132,24 @@ impl Model {
             return Ok(self);
         }
         let config = self.config.untied()?;
-        let layout =
-            Layout::new(&config, if self.layout.score.is_some() { ValueHead::Summary } else { ValueHead::Absent });
-        let mut parameters = self.parameters;
-        let copy = Var::from_tensor(&parameters[layout.embed].as_detached_tensor().copy()?)?;
-        parameters.insert(layout.norm + 1, copy);
-        Ok(Self { config: Arc::new(config), layout: Arc::new(layout), parameters, ..self })
+        let value_head = if self.layout.score.is_some() { ValueHead::Summary } else { ValueHead::Absent };
+        let layout = Layout::new(&config, value_head);
+        self.laid_out(Arc::new(config), layout, |_| self.parameter_values(self.layout.embed))
+    }
+
+    /// A model of another layout: it shares the parameters that both have, the others are `new`.
+    fn laid_out(
+        &self,
+        config: Arc<ModelConfig>,
+        layout: Layout,
+        new: impl Fn(&Spec) -> Result<Vec<f32>, LmError>,
+    ) -> Result<Self, LmError> {
+        let parameter = |spec: &Spec| match self.layout.specs.iter().position(|own| own == spec) {
+            Some(id) => Ok(self.parameters[id].clone()),
+            None => self.storage.variable(new(spec)?, spec.shape.as_slice()),
+        };
+        let parameters = layout.specs.iter().map(parameter).collect::<Result<_, LmError>>()?;
+        Ok(Self { config, layout: Arc::new(layout), parameters, ..self.clone() })
     }
 
     fn assemble(
