@@ -17,16 +17,20 @@ fn golden() -> Option<PathBuf> {
     None
 }
 
+/// A run is reproduced from the model that it started with, on both engines, its final weights included.
+fn reproduced(trace: &Path, model: &Path) {
+    for engine in [Engine::Fused, Engine::Composed] {
+        let replayed = replay(trace, Model::load(model).unwrap().with_engine(engine)).unwrap();
+        assert!(replayed.agrees(), "{} on {engine:?}: {replayed:#?}", trace.display());
+        assert!(replayed.max_weight_difference.is_some());
+    }
+}
+
 #[test]
 fn runs_of_trl_are_reproduced() {
     let Some(golden) = golden() else { return };
     for name in ["grpo", "dpo"] {
-        for engine in [Engine::Fused, Engine::Composed] {
-            let model = Model::load(&golden.join("models/qwen2_untied_sharded")).unwrap().with_engine(engine);
-            let replayed = replay(&golden.join(format!("losses/traces/{name}.json")), model).unwrap();
-            assert!(replayed.agrees(), "{name} on {engine:?}: {replayed:#?}");
-            assert!(replayed.max_weight_difference.is_some());
-        }
+        reproduced(&golden.join(format!("losses/traces/{name}.json")), &golden.join("models/qwen2_untied_sharded"));
     }
 }
 
@@ -36,12 +40,7 @@ fn runs_of_trl_are_reproduced() {
 fn settings_of_trl_work_together() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     for name in ["grpo_together", "dpo_together"] {
-        for engine in [Engine::Fused, Engine::Composed] {
-            let model = Model::load(&here.join("data/replayed")).unwrap().with_engine(engine);
-            let replayed = replay(&here.join(format!("golden/traces/{name}.json")), model).unwrap();
-            assert!(replayed.agrees(), "{name} on {engine:?}: {replayed:#?}");
-            assert!(replayed.max_weight_difference.is_some());
-        }
+        reproduced(&here.join(format!("golden/traces/{name}.json")), &here.join("data/replayed"));
     }
 }
 
