@@ -17,8 +17,8 @@ const DEFAULT_TOP_K: usize = 50;
 /// Fields that do not bear on what is decoded (`transformers_version`, `_from_model_config`, `use_cache`, …) are passed
 /// over. Fields that do and are not implemented (`epsilon_cutoff`, `guidance_scale`, `forced_eos_token_id`, …) are
 /// refused unless they are absent, null or neutral. A file without `top_k` has `top_k` 50, as in transformers; 0 is
-/// none; `min_new_tokens` goes before `min_length`. Greedy decoding forgives `temperature` and masses out of their range, since it does not look at them. Negative
-/// token ids, which some files have for "none", are none.
+/// none; `min_new_tokens` goes before `min_length`. Greedy decoding forgives `temperature` and masses out of their range,
+/// since it does not look at them. Negative token ids, which some files have for "none", are none.
 ///
 /// ```
 /// use tdrm_algo::sampling::GenerationConfig;

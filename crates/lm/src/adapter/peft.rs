@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Adapter, LoraConfig, Rank, scale};
+use super::{Adapter, LoraConfig, Rank, is_score_head, scale};
 use crate::model::Model;
 use crate::weights::{self, Checkpoint};
 use crate::{HeadKind, LmError};
@@ -126,8 +126,8 @@ impl Model {
         if ["model.embed_tokens.weight", "lm_head.weight"].iter().any(|name| file.has(&format!("{PREFIX}{name}"))) {
             model = model.untied()?;
         }
-        let names: Vec<String> = model.layout().parts().map(|(_, _, part)| part.name.clone()).collect();
-        let saved = names.into_iter().filter(|name| file.has(&saved_name(name, |n| file.has(n)))).collect();
+        let names = model.layout().parts().map(|(_, _, part)| &part.name);
+        let saved = names.filter(|name| file.has(&saved_name(name, |n| file.has(n)))).cloned().collect();
         let adapter = Adapter::new(&model, settings.config.clone(), saved, |module| settings.rank(&file, module))?;
         let adapter = Adapter { source: Some(settings.source), ..adapter };
         let mut model = model.attach(adapter, |spec| {
@@ -234,8 +234,8 @@ impl Model {
             fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect()
         };
         let mut file: Map<String, Value> = adapter.source.clone().unwrap_or_else(fresh);
-        // Heads are modules at the top: score, or v_head.
-        let heads = adapter.saved.iter().filter(|name| !name.starts_with("model."));
+        // Heads for scores are modules at the top: score, or v_head.
+        let heads = adapter.saved.iter().filter(|name| is_score_head(name));
         let heads = heads.filter_map(|name| name.split('.').next()).map(|head| json!(head));
         let mut modules = file.get("modules_to_save").and_then(Value::as_array).cloned().unwrap_or_default();
         for head in heads {

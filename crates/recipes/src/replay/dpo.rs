@@ -14,12 +14,12 @@ pub(super) struct Dpo {
     objectives: Vec<(PreferenceObjective, f64)>,
     weighted: bool,
     reference: Model,
-    sync: Option<Sync>,
+    following: Option<Following>,
     scale: f64,
 }
 
 /// A reference policy that follows: every so many steps, `ref ← (1 − α) ref + α policy`.
-struct Sync {
+struct Following {
     steps: usize,
     alpha: f32,
 }
@@ -94,14 +94,17 @@ impl Dpo {
             Ok((objective, weights.get(i).and_then(Value::as_f64).unwrap_or(1.0)))
         };
         let objectives = kinds.iter().enumerate().map(objective).collect::<Result<_, RecipeError>>()?;
-        let sync = if trace.flag("sync_ref_model") {
+        let following = if trace.flag("sync_ref_model") {
             let steps = trace.number_or("ref_model_sync_steps", 512.0)?;
-            Some(Sync { steps: steps.max(1.0) as usize, alpha: trace.number_or("ref_model_mixup_alpha", 0.6)? as f32 })
+            Some(Following {
+                steps: steps.max(1.0) as usize,
+                alpha: trace.number_or("ref_model_mixup_alpha", 0.6)? as f32,
+            })
         } else {
             None
         };
         let scale = 1.0 / trace.accumulation()? as f64;
-        Ok(Self { objectives, weighted, reference: model.snapshot()?, sync, scale })
+        Ok(Self { objectives, weighted, reference: model.snapshot()?, following, scale })
     }
 
     /// The loss and its derivatives in the log-probabilities of all sequences, the chosen ones first.
@@ -160,7 +163,7 @@ impl Method for Dpo {
     }
 
     fn stepped(&mut self, step: usize, model: &Model) -> Result<(), RecipeError> {
-        let Some(Sync { alpha, .. }) = self.sync.as_ref().filter(|sync| step.is_multiple_of(sync.steps)) else {
+        let Some(Following { alpha, .. }) = self.following.as_ref().filter(|f| step.is_multiple_of(f.steps)) else {
             return Ok(());
         };
         for (name, _) in model.tensors() {
