@@ -263,5 +263,7 @@ fn what_an_adapter_would_not_be_is_refused_by_name() {
     folder.write(&other);
     assert!(matches!(base.clone().load_adapter(&folder.0), Err(LmError::TensorShape { .. })));
     folder.write(&whole);
-    assert!(base.load_adapter(&folder.0).unwrap().load_adapter(&folder.0).is_err());
+    let adapted = base.load_adapter(&folder.0).unwrap();
+    assert!(adapted.clone().load_adapter(&folder.0).is_err());
+    assert!(adapted.with_value_head(Seed::root(1)).is_err(), "a head comes before an adapter");
 }

@@ -204,7 +204,8 @@ impl Model {
         self.attach(adapter, draw)
     }
 
-    fn without_adapter(&self) -> Result<(), LmError> {
+    /// `Ok` if there is none: an adapter's parameters follow the model's, whose number is then fixed.
+    pub(crate) fn without_adapter(&self) -> Result<(), LmError> {
         if self.adapter.is_some() {
             return Err(LmError::setting("adapter", "a model without one", "one"));
         }

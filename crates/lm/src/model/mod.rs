@@ -110,7 +110,7 @@ impl Model {
     /// Gives a causal language model a scalar head, `v_head.summary`, drawn as fresh weights are.
     ///
     /// # Errors
-    /// If it has a head for scores already.
+    /// If it has a head for scores already, or an adapter, which comes after the head.
     pub fn with_value_head(self, seed: Seed) -> Result<Self, LmError> {
         if self.layout.score.is_some() || self.config.head != HeadKind::CausalLm {
             return Err(LmError::setting("value head", "a model without a head for scores", &self.config.architecture));
@@ -137,13 +137,14 @@ impl Model {
         self.laid_out(Arc::new(config), layout, |_| self.parameter_values(self.layout.embed))
     }
 
-    /// A model of another layout: it shares the parameters that both have, the others are `new`.
+    /// A model without an adapter in another layout: it shares the parameters that both have, the others are `new`.
     fn laid_out(
         &self,
         config: Arc<ModelConfig>,
         layout: Layout,
         new: impl Fn(&Spec) -> Result<Vec<f32>, LmError>,
     ) -> Result<Self, LmError> {
+        self.without_adapter()?;
         let parameter = |spec: &Spec| match self.layout.specs.iter().position(|own| own == spec) {
             Some(id) => Ok(self.parameters[id].clone()),
             None => self.storage.variable(new(spec)?, spec.shape.as_slice()),
